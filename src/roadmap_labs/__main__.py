@@ -1,0 +1,5 @@
+"""`python -m roadmap_labs`: the command line."""
+
+from roadmap_labs.cli.main import main
+
+main()
