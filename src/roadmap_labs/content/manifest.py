@@ -1,0 +1,140 @@
+"""The shapes of lab.yaml, service.yaml and scaffold.yaml. Knows nothing of containers, pytest or a learner's folder."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from roadmap_labs.content.strict_yaml import Document, read
+from roadmap_labs.errors import InvalidManifest
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+CheckId = Annotated[str, StringConstraints(pattern=r"^t[0-9]+_[a-z0-9_]+$", max_length=60)]
+TaskId = Annotated[str, StringConstraints(pattern=r"^t[0-9]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+UserId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*:[1-9][0-9]*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[km]$")]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServiceUse(_Shape):
+    """A service as one lab uses it: which recipe, which seed is baked in, which settings differ."""
+
+    recipe: Slug
+    seed: str | None = None
+    settings: dict[str, str] = {}
+
+
+class Role(_Shape):
+    """A part of the learner's system that runs in containers of its own."""
+
+    port: Port = 8000
+    replicas: int = Field(default=1, ge=1, le=6)
+    ready: str = "/readyz"
+    show: str = "/"
+    environment: dict[str, str] = {}
+    check_environment: dict[str, str] = Field(
+        default={},
+        description="Differs in a check: limits so generous that a loaded machine changes no verdict.",
+    )
+
+
+class Task(_Shape):
+    """A task: its checks with their points, and three hints from a question to the shape of the solution."""
+
+    title: Text
+    minutes: int = Field(ge=1)
+    checks: dict[CheckId, float | int]
+    hints: tuple[Text, Text, Text] = Field(strict=False)
+
+
+class LabManifest(_Shape):
+    """lab.yaml."""
+
+    format: Literal[1]
+    version: Text
+    title: Text
+    summary: Text
+    topics: tuple[Slug, ...] = Field(strict=False, min_length=1)
+    level: Literal["beginner", "intermediate", "advanced"]
+    minutes: int = Field(ge=1)
+    prerequisites: tuple[Slug, ...] = Field(default=(), strict=False)
+    scaffolds: tuple[Slug, ...] = Field(strict=False, min_length=1)
+    services: dict[Slug, ServiceUse] = {}
+    roles: dict[Slug, Role]
+    starter_passes: tuple[CheckId, ...] = Field(default=(), strict=False)
+    tasks: dict[TaskId, Task] = Field(min_length=1)
+
+
+class ServiceManifest(_Shape):
+    """service.yaml: one real server."""
+
+    format: Literal[1]
+    title: Text
+    port: Port = 1
+    user: UserId
+    data: str | None = None
+    scratch: dict[str, Size] = {}
+    memory: int = Field(ge=16, description="MiB")
+    processes: int = Field(default=256, ge=1)
+    ready: Annotated[str, StringConstraints(pattern=r"^(postgres|redis|tcp|http:/.*)$")] = "tcp"
+    settings: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    url: str = ""
+    talk: str = ""
+    shell: tuple[str, ...] = Field(default=("sh",), strict=False)
+
+
+class ScaffoldManifest(_Shape):
+    """scaffold.yaml: a project tree and the image that runs it."""
+
+    format: Literal[1]
+    title: Text
+    language: Text
+    entry: Text
+    source: str
+    user: UserId
+    run: tuple[str, ...] = Field(strict=False, min_length=1)
+    live: tuple[str, ...] = Field(strict=False, min_length=1)
+    memory: int = Field(default=256, ge=16, description="MiB")
+    processes: int = Field(default=128, ge=1)
+
+
+_M = TypeVar("_M", bound=_Shape)
+
+
+def load(shape: type[_M], file: Path) -> _M:
+    """Read and check one manifest; every problem of it is named at once, with line, column and a near miss."""
+    document = read(file)
+    try:
+        return shape.model_validate(document.value)
+    except ValidationError as error:
+        lines = [_sentence(document, problem, shape) for problem in error.errors()]
+        raise InvalidManifest(
+            "\n".join(lines), cure=f"Mend {file.name}, then run the command again."
+        ) from error
+
+
+def _sentence(document: Document, problem: Any, shape: type[BaseModel]) -> str:
+    path = tuple(part for part in problem["loc"] if part != "[key]")
+    place = document.place(path)
+    where = f"{document.file}:{place.line}:{place.column}"
+    name = ".".join(str(part) for part in path) or "the file"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key '{name}'{_near(str(path[-1]), shape)}."
+    if problem["type"] == "missing":
+        return f"{where}: '{name}' is missing."
+    return f"{where}: '{name}': {problem['msg'][0].lower()}{problem['msg'][1:]}; saw {problem['input']!r}."
+
+
+def _near(key: str, shape: type[BaseModel]) -> str:
+    known = {field for model in (shape, ServiceUse, Role, Task) for field in model.model_fields}
+    close = difflib.get_close_matches(key, sorted(known), n=1)
+    return f"; did you mean '{close[0]}'" if close else ""
