@@ -1,0 +1,154 @@
+"""Gathers what a stack needs before it is raised: images, plans, the relay. Knows nothing of checks or people.
+
+Images that are missing are built, with progress; what is present costs one look each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadmap_labs.content.manifest import ScaffoldManifest
+from roadmap_labs.content.shelf import Lab, load_scaffold, load_service
+from roadmap_labs.content.submission import Submission
+from roadmap_labs.engine import images, labels
+from roadmap_labs.engine.protocol import BuildFailed, Engine
+from roadmap_labs.errors import BadSubmission
+from roadmap_labs.files import pack
+from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan, plan_role, plan_services
+from roadmap_labs.stack.running import Images, Stack
+
+RELAY = "relay"
+_ROLE = "role of the learner"  # no service can have this name
+
+Tell = Callable[[str, str], None]  # phase, step
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All images of a lab's stack, by reference, and how the learner's role is to be run."""
+
+    base: str
+    relay: str
+    services: dict[str, str]
+    role: str
+    scaffold: ScaffoldManifest | None  # None: the learner's own image
+
+    @property
+    def common(self) -> Images:
+        return Images(self.base, self.relay)
+
+
+def recipes(lab: Lab, scaffold: str | None) -> dict[str, images.Recipe]:
+    """What a lab's images are built from: relay, services (by the lab's names for them), and the scaffold's image."""
+    found = {RELAY: images.Recipe(RELAY, load_service(RELAY).image_folder)}
+    found |= {
+        name: images.Recipe(service.name, service.image_folder) for name, service in lab.services.items()
+    }
+    if scaffold is not None:
+        found[_ROLE] = images.Recipe(scaffold, load_scaffold(scaffold).image_folder)
+    return found
+
+
+def role_image(lab: Lab, scaffold: str) -> str:
+    """The image that a role of this scaffold runs in."""
+    return images.recipe_tag(recipes(lab, scaffold)[_ROLE])
+
+
+def seeds(lab: Lab, refs: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
+    """Service name -> the image it stands on and the seed that is baked into it."""
+    return {
+        name: (refs[name], lab.folder / use.seed) for name, use in lab.manifest.services.items() if use.seed
+    }
+
+
+def missing(engine: Engine, lab: Lab, scaffold: str | None) -> tuple[str, ...]:
+    """The images of a lab that this engine lacks, by reference."""
+    tags = {name: images.recipe_tag(recipe) for name, recipe in recipes(lab, scaffold).items()}
+    baked = [images.baked_tag(ref, seed, lab.slug, name) for name, (ref, seed) in seeds(lab, tags).items()]
+    return tuple(tag for tag in dict.fromkeys([*tags.values(), *baked]) if engine.image(tag) is None)
+
+
+def gather(engine: Engine, lab: Lab, scaffold: str, submission: Submission, tell: Tell) -> Gathered:
+    """Make sure of every image. A learner's Dockerfile that fails is a `BadSubmission` with its last lines."""
+    own = submission.own_image
+    wanted = recipes(lab, None if own else scaffold)
+    lacking = missing(engine, lab, None if own else scaffold)
+    refs = {name: images.recipe_tag(recipe) for name, recipe in wanted.items()}
+    baked = seeds(lab, refs)
+    if lacking:
+        names = ", ".join(ref.removeprefix("roadmap-labs/").partition(":")[0] for ref in lacking)
+        tell(f"images: building {names} (once, takes a minute or two)", "")
+        images.ensure_many(engine, wanted.values(), lambda line: tell("", line))
+        for name, (ref, seed) in baked.items():
+            images.bake(engine, ref, seed, lab.slug, name, lambda line: tell("", line))
+    services = {name: refs[name] for name in lab.services}
+    services |= {name: images.baked_tag(ref, seed, lab.slug, name) for name, (ref, seed) in baked.items()}
+    role = build_own_image(engine, submission, tell) if own else refs[_ROLE]
+    return Gathered(
+        images.BASE, refs[RELAY], services, role, None if own else load_scaffold(scaffold).manifest
+    )
+
+
+def build_own_image(engine: Engine, submission: Submission, tell: Tell) -> str:
+    """The image of a folder with a Dockerfile of its own; the same bytes are built once."""
+    tag = f"roadmap-labs/submission:{submission.digest[:16]}"
+    if engine.image(tag) is not None:
+        return tag
+    images.ensure_base(engine, lambda line: tell("", line))
+    tell("image: building from your Dockerfile", "")
+    marks = {labels.KIND: "image", labels.PART: "submission", labels.RECIPE: submission.digest}
+    try:
+        engine.build_image(
+            pack(submission.files), tag, marks, progress=lambda line: tell("", line), memory_bytes=2 * 1024**3
+        )
+    except BuildFailed as error:
+        lines = "\n".join(error.lines[-8:])
+        raise BadSubmission(
+            f"L-SUBM: your Dockerfile can't be built: {error.message}\n{lines}",
+            cure="Mend the Dockerfile; docker build . shows the same.",
+        ) from error
+    return tag
+
+
+def plans(
+    lab: Lab, gathered: Gathered, *, sealed: bool
+) -> tuple[tuple[ServicePlan, ...], dict[str, RolePlan]]:
+    """The plans of all services and roles."""
+    services = plan_services(lab, gathered.services, sealed=sealed)
+    roles = {
+        name: plan_role(lab, name, services, image=gathered.role, scaffold=gathered.scaffold, live=not sealed)
+        for name in lab.manifest.roles
+    }
+    return services, roles
+
+
+def sealed_stack(
+    engine: Engine,
+    lab: Lab,
+    seat: Seat,
+    scaffold: str,
+    submission: Submission,
+    tell: Tell,
+    time_factor: float,
+) -> Stack:
+    """A stack for one judgement, not yet up: no way out, the learner's files in a volume."""
+    gathered = gather(engine, lab, scaffold, submission, tell)
+    services, roles = plans(lab, gathered, sealed=True)
+    return Stack(
+        engine,
+        seat,
+        services,
+        roles,
+        images=gathered.common,
+        sealed=True,
+        submission=submission,
+        time_factor=time_factor,
+    )
+
+
+def scaffold_for(lab: Lab, folder: Path) -> str:
+    """The scaffold of a folder that is no workspace: the lab's first."""
+    del folder
+    return lab.manifest.scaffolds[0]

@@ -1,0 +1,105 @@
+"""Finds out whether a server answers its own protocol, by a real login or request. Knows nothing of containers.
+
+A TCP connect proves nothing: the relay accepts for everybody, and so do some networks. Each probe is one short
+attempt; whoever asks repeats it until a deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+
+from roadmap_labs.stack.plan import CHECKER, ServicePlan
+
+POLL_SECONDS = 0.02
+_ATTEMPT_SECONDS = 2.0
+_LONGEST_HEAD = 4096
+
+
+def service_answers(plan: ServicePlan, host: str, port: int) -> bool:
+    """One attempt to log in to a service, as the account that the learner's code will use."""
+    kind = plan.manifest.ready
+    if kind == "postgres":
+        return _postgres(plan, host, port)
+    if kind == "redis":
+        return _redis(plan, host, port)
+    if kind.startswith("http:"):
+        return http_status(host, port, kind.removeprefix("http:")) == 200
+    return _connects(host, port)
+
+
+def _postgres(plan: ServicePlan, host: str, port: int) -> bool:
+    # Imported here: 80 ms that only a command which raises a PostgreSQL should pay.
+    import pg8000.native
+
+    logins = [(plan.settings["user"], plan.password)]
+    if plan.sealed:
+        logins.append((CHECKER, plan.checker_password))
+    try:
+        for user, password in logins:
+            connection = pg8000.native.Connection(
+                user,
+                host=host,
+                port=port,
+                password=password,
+                database=plan.settings["database"],
+                timeout=_ATTEMPT_SECONDS,
+            )
+            connection.close()
+    except (OSError, pg8000.exceptions.Error, KeyError):
+        # KeyError: pg8000 meets an answer of the server's first moments that has no such field.
+        return False
+    return True
+
+
+def _redis(plan: ServicePlan, host: str, port: int) -> bool:
+    lines = [b"PING"]
+    if plan.sealed:
+        lines.insert(0, b"AUTH " + CHECKER.encode() + b" " + plan.checker_password.encode())
+    wanted = [b"+PONG"] if len(lines) == 1 else [b"+OK", b"+PONG"]
+    answer = _exchange(
+        host,
+        port,
+        b"".join(line + b"\r\n" for line in lines),
+        enough=lambda got: got.count(b"\n") >= len(lines),
+    )
+    return answer.split() == wanted
+
+
+def http_status(host: str, port: int, path: str, *, seconds: float = _ATTEMPT_SECONDS) -> int | None:
+    """The status of a GET, None where no HTTP answer began in time. Reads a few bytes of the head, whatever is sent."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+    head = _exchange(host, port, request, enough=lambda got: b"\r\n" in got, seconds=seconds)
+    parts = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    if len(parts) >= 2 and parts[0].startswith(b"HTTP/1.") and parts[1].isdigit() and len(parts[1]) == 3:
+        return int(parts[1])
+    return None
+
+
+def _connects(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_ATTEMPT_SECONDS):
+        return True
+    return False
+
+
+def _exchange(
+    host: str,
+    port: int,
+    request: bytes,
+    *,
+    enough: Callable[[bytes], bool],
+    seconds: float = _ATTEMPT_SECONDS,
+) -> bytes:
+    deadline = time.monotonic() + seconds
+    got = b""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=seconds) as connection:
+        connection.sendall(request)
+        while not enough(got) and len(got) < _LONGEST_HEAD:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            piece = connection.recv(_LONGEST_HEAD)
+            if not piece:
+                break
+            got += piece
+    return got
