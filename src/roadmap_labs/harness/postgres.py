@@ -1,0 +1,137 @@
+"""Looks into a PostgreSQL server with the checker's account: rows, and who ran which statement how often. Knows no lab.
+
+Counts come from pg_stat_statements. A statement is added when its portal ends, and inside a transaction that can be as
+late as COMMIT, which may reach the server after the program has answered. `settled` is the barrier: a session that
+shows as idle has added everything it ran.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pg8000.exceptions
+import pg8000.native
+
+from roadmap_labs.harness import waiting
+from roadmap_labs.harness.lab import Service
+from roadmap_labs.harness.statements import Ran, Snapshot, is_work, ran_between
+from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
+
+MAX_ROWS = 20_000
+PATIENCE = 5.0  # seconds for the sessions of a program to come to rest
+
+_COUNTS = """
+select s.queryid::text, s.calls, left(s.query, 300)
+from pg_stat_statements s join pg_roles r on r.oid = s.userid
+where r.rolname = :role and s.toplevel and s.dbid = (select oid from pg_database where datname = current_database())
+"""
+_RESTLESS = """
+select coalesce(state, 'hidden'), left(query, 200) from pg_stat_activity
+where usename = :role and backend_type = 'client backend' and state is distinct from 'idle'
+"""
+
+
+class Postgres:
+    """One server; threads take turns on one connection, every statement is a transaction of its own."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.role = str(service.settings.get("user", service.name))
+        self._turn = threading.Lock()
+        self._line: Any = None
+
+    def rows(self, sql: str, **parameters: Any) -> list[list[Any]]:
+        """The rows of a statement with `:name` parameters, at most 20,000."""
+        with self._turn:
+            try:
+                if self._line is None:
+                    self._line = self._open()
+                found = self._line.run(sql, **parameters) or []
+            except (OSError, pg8000.exceptions.Error) as error:
+                self._line = None
+                raise LabFault(f"{self.service.name} refused the checks: {error}.", code="I-STATE") from None
+        if len(found) > MAX_ROWS:
+            raise LabFault(
+                f"A check read {len(found)} rows from {self.service.name}; at most {MAX_ROWS} are allowed."
+            )
+        return [list(row) for row in found]
+
+    def value(self, sql: str, **parameters: Any) -> Any:
+        """The first column of the first row, or nothing."""
+        found = self.rows(sql, **parameters)
+        return found[0][0] if found else None
+
+    def _open(self) -> Any:
+        one = self.service
+        line = pg8000.native.Connection(
+            one.user, host=one.host, port=one.port, database=str(one.settings.get("database", one.user)),
+            password=one.password, timeout=30, application_name="checks",
+        )  # fmt: skip
+        line.run("set statement_timeout = '25s'")
+        return line
+
+    def settled(self) -> tuple[str, ...]:
+        """Waits until every session of the program is at rest; what still runs when patience ends is given back."""
+
+        def restless() -> tuple[str, ...]:
+            return tuple(f"{state}: {query}" for state, query in self.rows(_RESTLESS, role=self.role))
+
+        seen: list[tuple[str, ...]] = []
+
+        def quiet() -> bool:
+            seen[:] = [restless()]
+            return not seen[0]
+
+        waiting.reached(quiet, PATIENCE, every=0.005)
+        return seen[0]
+
+    def snapshot(self, *, settle: bool = True) -> Snapshot:
+        """The counters of the program's account now, after its sessions have come to rest."""
+        restless = self.settled() if settle else ()
+        dropped = int(self.value("select dealloc from pg_stat_statements_info"))
+        counts = {key: (int(calls), query or "") for key, calls, query in self.rows(_COUNTS, role=self.role)}
+        return Snapshot(counts, dropped, restless)
+
+    def ran_since(self, before: Snapshot, wanted: Callable[[str], bool] = is_work) -> Ran:
+        """The statements that the program has ended since `before`, session chatter left out."""
+        after = self.snapshot()
+        if after.dropped != before.dropped:
+            raise LearnerBroke(
+                "L-SVC",
+                f"{self.service.name} saw so many different statements that its statistics had to forget some.",
+                "statements with parameters, a handful of different ones",
+                "more different statements than pg_stat_statements keeps",
+            )
+        return ran_between(before, after, wanted)
+
+    def proves_itself(self) -> None:
+        """A lab fault unless the counters count: our own statement must appear exactly once."""
+        before = self._own_calls()
+        self.rows("select 'proof' as roadmap_labs_proof")
+        after = self._own_calls()
+        if after != before + 1:
+            raise LabFault(
+                f"pg_stat_statements of {self.service.name} counted {after - before} calls instead of 1."
+            )
+
+    def _own_calls(self) -> int:
+        sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements where query like :text and toplevel"
+        return int(self.value(sql, text="select $1 as roadmap_labs_proof%"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The state of a table in one value, to see whether anything was written."""
+
+    rows: int
+    digest: str
+
+
+def table_state(server: Postgres, table: str, order: str) -> Table:
+    """Number of rows and a digest of all of them; the names come from the check, never from outside."""
+    sql = f"select count(*), coalesce(md5(string_agg(t::text, '|' order by {order})), '') from {table} t"  # noqa: S608
+    count, digest = server.rows(sql)[0]
+    return Table(int(count), str(digest))
