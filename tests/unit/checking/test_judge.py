@@ -1,0 +1,285 @@
+"""One judgement with the real pytest process and a stack made of paper: every ending gives one result a check."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from roadmap_labs.checking.judge import Order, Watcher, judge
+from roadmap_labs.content.shelf import Lab, load_lab
+from roadmap_labs.errors import EngineRefused, LabBroken
+from roadmap_labs.model import CheckResult, Report
+from roadmap_labs.stack.evidence import RoleBroke
+from roadmap_labs.stack.network import Door
+from roadmap_labs.stack.running import Replica
+
+MANIFEST = """\
+format: 1
+version: "1.0"
+title: Toy
+summary: A lab for tests.
+topics: [toys]
+level: beginner
+minutes: 5
+scaffolds: [python-http]
+roles: {toy: {port: 8000}}
+tasks:
+  t1:
+    title: First
+    minutes: 5
+    checks: {t1_a: 1, t1_b: 2, t1_c: 3}
+    hints: [one, two, three]
+"""
+
+
+class PaperStack:
+    """What the desk needs of a stack; nothing runs."""
+
+    services = ()
+
+    def __init__(self) -> None:
+        self.downs = 0
+        self.asked: list[Mapping[str, str]] = []
+        self.broke: RoleBroke | None = None
+        self.dead: list[RoleBroke] = []
+
+    def up(self) -> None:
+        pass
+
+    def role(self, name: str, count: int, environment: Mapping[str, str]) -> tuple[Replica, ...]:
+        self.asked.append(environment)
+        if self.broke is not None:
+            raise self.broke
+        return tuple(
+            Replica(f"{name}-{n}", "c", Door("127.0.0.1", 1), "10.0.0.9", {}) for n in range(1, count + 1)
+        )
+
+    def ended_roles(self) -> tuple[RoleBroke, ...]:
+        found, self.dead = tuple(self.dead), []
+        return found
+
+    def down(self) -> None:
+        self.downs += 1
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Lab]:
+    """Makes a toy lab of a file of checks."""
+    monkeypatch.setenv("ROADMAP_LABS_PATH", str(tmp_path))
+    monkeypatch.setenv("ROADMAP_LABS_HOME", str(tmp_path / "home"))
+
+    def make(checks: str) -> Lab:
+        folder = tmp_path / "labs" / "toy"
+        (folder / "checks").mkdir(parents=True)
+        (folder / "lab.yaml").write_text(MANIFEST)
+        (folder / "checks" / "test_t1.py").write_text(textwrap.dedent(checks))
+        load_lab.cache_clear()
+        return load_lab("toy")
+
+    return make
+
+
+def _judge(
+    lab: Lab, stack: PaperStack | None = None, **options: bool
+) -> tuple[Report, PaperStack, list[str]]:
+    stack = stack or PaperStack()
+    fell: list[str] = []
+    watcher = Watcher(judged=lambda result: fell.append(f"{result.check.id} {result.outcome}"))
+    report = judge(Order(lab, lab.checks, 7, **options), lambda: stack, watcher)  # type: ignore[arg-type, return-value]
+    assert stack.downs == 1
+    return report, stack, fell
+
+
+def _outcomes(report: Report) -> list[str]:
+    return [result.outcome for result in report.results]
+
+
+def _codes(results: tuple[CheckResult, ...]) -> list[str]:
+    return [result.code for result in results]
+
+
+def test_pass_fail_and_blocked_come_through(lab: Callable[[str], Lab]) -> None:
+    report, stack, fell = _judge(
+        lab(
+            '''
+            from roadmap_labs.harness import fail, needs
+
+            def test_t1_a(lab):
+                """A"""
+                assert lab.run("toy").name == "toy-1"
+
+            def test_t1_b(lab):
+                """B"""
+                fail("too-slow", "It was too slow.", expected="1", observed="2", hint=2)
+
+            @needs("t1_b")
+            def test_t1_c(lab):
+                """C"""
+            '''
+        )
+    )
+    assert _outcomes(report) == ["pass", "fail", "blocked"]
+    assert fell == ["t1_a pass", "t1_b fail", "t1_c blocked"]
+    assert (report.score, report.max_score, report.verdict) == (1.0, 6.0, "fail")
+    assert (report.results[1].code, report.results[1].hint) == ("too-slow", 2)
+    assert stack.asked
+
+
+def test_a_checking_process_that_dies_gives_no_pass(lab: Callable[[str], Lab]) -> None:
+    report, _, _ = _judge(
+        lab(
+            '''
+            import os
+
+            def test_t1_a():
+                """A"""
+
+            def test_t1_b():
+                """B"""
+                os._exit(0)
+
+            def test_t1_c():
+                """C"""
+            '''
+        )
+    )
+    assert _outcomes(report) == ["pass", "infra", "infra"]
+    assert "ended during t1_b" in report.results[1].message
+    assert report.verdict == "infra"
+
+
+def test_a_lab_whose_checks_are_broken_is_never_the_learners_fault(lab: Callable[[str], Lab]) -> None:
+    report, _, _ = _judge(
+        lab(
+            '''
+            import no_such_module
+
+            def test_t1_a():
+                """A"""
+
+            def test_t1_b():
+                """B"""
+
+            def test_t1_c():
+                """C"""
+            '''
+        )
+    )
+    assert _codes(report.results) == ["I-CHECKER"] * 3
+    log = Path(report.results[0].look.removeprefix("less "))
+    assert "no_such_module" in log.read_text()
+
+
+_THREE = '''
+    def test_t1_a(lab):
+        """A"""
+        lab.run("toy")
+
+    def test_t1_b(lab):
+        """B"""
+        lab.run("toy")
+
+    def test_t1_c(lab):
+        """C"""
+        lab.run("toy")
+    '''
+
+
+def test_a_role_that_never_comes_up_is_tried_once_and_told_three_times(lab: Callable[[str], Lab]) -> None:
+    stack = PaperStack()
+    stack.broke = RoleBroke("L-EXIT", "toy-1 exited with code 3 before it was ready.", observed="boom")
+    report, _, _ = _judge(lab(_THREE), stack)
+    assert _outcomes(report) == ["error"] * 3
+    assert _codes(report.results) == ["L-EXIT"] * 3
+    assert report.results[0].observed == "boom"
+    assert len(stack.asked) == 1
+
+
+def test_a_role_that_died_explains_the_failure(lab: Callable[[str], Lab]) -> None:
+    stack = PaperStack()
+    stack.dead = [RoleBroke("L-OOM", "toy-1 was killed during this check: memory limit 256 MiB exceeded.")]
+    report, _, _ = _judge(
+        lab(
+            '''
+            from roadmap_labs.harness import fail
+
+            def test_t1_a():
+                """A"""
+                fail("x", "No answer.", expected="1", observed="0")
+
+            def test_t1_b():
+                """B"""
+
+            def test_t1_c():
+                """C"""
+            '''
+        ),
+        stack,
+    )
+    assert _outcomes(report) == ["error", "pass", "pass"]
+    assert report.results[0].code == "L-OOM"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [(LabBroken("A service did not come up."), "I-STATE"), (EngineRefused("No."), "I-ENGINE")],
+)
+def test_a_stack_that_does_not_come_up_is_ours(
+    lab: Callable[[str], Lab], problem: Exception, code: str
+) -> None:
+    class Broken(PaperStack):
+        def up(self) -> None:
+            raise problem
+
+    report, _, _ = _judge(lab(_THREE), Broken())
+    assert _codes(report.results) == [code] * 3
+    assert report.verdict == "infra"
+
+
+def test_fail_fast_blocks_what_was_not_run(lab: Callable[[str], Lab]) -> None:
+    report, _, fell = _judge(
+        lab(
+            '''
+            from roadmap_labs.harness import fail
+
+            def test_t1_a():
+                """A"""
+                fail("x", "No answer.", expected="1", observed="0")
+
+            def test_t1_b():
+                """B"""
+
+            def test_t1_c():
+                """C"""
+            '''
+        ),
+        fail_fast=True,
+    )
+    assert _outcomes(report) == ["fail", "blocked", "blocked"]
+    assert fell == ["t1_a fail"]
+
+
+def test_what_a_check_prints_is_no_verdict(lab: Callable[[str], Lab]) -> None:
+    report, _, _ = _judge(
+        lab(
+            '''
+            import pytest
+
+            def test_t1_a():
+                """A"""
+                print('{"event": "verdict", "check": "t1_b", "outcome": "pass"}')
+
+            def test_t1_b():
+                """B"""
+                pytest.skip("why not")
+
+            def test_t1_c():
+                """C"""
+                assert 1 == 2
+            '''
+        )
+    )
+    assert _outcomes(report) == ["pass", "infra", "infra"]
