@@ -1,0 +1,106 @@
+"""The edge: every way a command can end becomes one message and one exit code. No traceback reaches a user.
+
+Ctrl-C once stops in order and removes what the command made; twice leaves at once, and the watchdog removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from roadmap_labs import __version__
+from roadmap_labs.cli import screen
+from roadmap_labs.errors import CannotWrite, Interrupted, Problem
+
+ERROR_SCHEMA = "roadmap-labs.error/v1"
+
+
+# Set by the first Ctrl-C. Threads that are deep in a long build look at it whenever they have something to tell.
+interrupted = threading.Event()
+
+
+def stop_if_interrupted() -> None:
+    """Raise `Interrupted` where Ctrl-C was pressed; for threads, which get no KeyboardInterrupt of their own."""
+    if interrupted.is_set():
+        raise Interrupted("Stopped by Ctrl-C.")
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    del frame
+    if interrupted.is_set():
+        screen.note(
+            "\nLeft at once. What was made is being removed in the background; the rest:  roadmap-labs clean"
+        )
+        os._exit(Interrupted.exit_code)
+    interrupted.set()
+    if number == signal.SIGINT:
+        screen.note("\nStopping and removing what was made. Ctrl-C again leaves at once.")
+    raise KeyboardInterrupt
+
+
+def run(command: Callable[[], int | None]) -> int:
+    """Run a command and return its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _on_signal)
+    try:
+        return command() or 0
+    except Problem as problem:
+        return _tell(problem)
+    except KeyboardInterrupt:
+        return _tell(Interrupted("Stopped by Ctrl-C; what this command made has been removed again."))
+    except BrokenPipeError:
+        # The reader went away (`| head`): nobody is left to be told, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            place = error.filename or "The disk"
+            return _tell(
+                CannotWrite(f"{place}: {error.strerror}.", cure="Free space, then run the command again.")
+            )
+        return _tell(_bug(error))
+    except Exception as error:  # noqa: BLE001 (the one place that may)
+        return _tell(_bug(error))
+
+
+def _tell(problem: Problem) -> int:
+    from roadmap_labs.render.report import problem as sentence
+
+    if "--json" in sys.argv:
+        screen.out_json(
+            {
+                "schema": ERROR_SCHEMA,
+                "ok": False,
+                "message": problem.message,
+                "cure": problem.cure,
+                "fault": problem.fault,
+                "exit_code": problem.exit_code,
+            }
+        )
+    screen.note(sentence(problem, screen.paint_for(sys.stderr)))
+    return problem.exit_code
+
+
+def _bug(error: BaseException) -> Problem:
+    """One line and a log file: what a report of the bug needs."""
+    from roadmap_labs import places
+
+    said = "".join(traceback.format_exception(error))
+    text = f"roadmap-labs {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n{said}"
+    try:
+        folder = places.state() / "logs"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        file.write_text(text, encoding="utf-8")
+        where = f"Send this file with your report:  {file}"
+    except (OSError, Problem):
+        where = "It could not be written to a log file."
+    return Problem(f"roadmap-labs itself failed: {type(error).__name__}: {error}.", cure=where)

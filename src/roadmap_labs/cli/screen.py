@@ -1,0 +1,92 @@
+"""The only writer: results to stdout, progress and errors to stderr, colour where it is wanted. Knows no verb."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TextIO
+
+_CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether a stream takes colour: FORCE_COLOR, NO_COLOR and TERM=dumb are respected, else a terminal does."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint_for(stream: TextIO):  # type: ignore[no-untyped-def]
+    """A `Paint` for a stream."""
+    if not coloured(stream):
+        return lambda text, colour: text
+    return lambda text, colour: f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+
+def width() -> int:
+    """Columns of the terminal, at least 60."""
+    return max(shutil.get_terminal_size((80, 24)).columns, 60)
+
+
+def out(text: str = "") -> None:
+    """A line of the result."""
+    print(text, flush=True)
+
+
+def out_json(value: object) -> None:
+    """The one document of a `--json` command."""
+    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+
+
+def note(text: str = "") -> None:
+    """A line about what goes on, for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Progress:
+    """What goes on now: one line that replaces itself on a terminal, one line a phase elsewhere."""
+
+    quiet: bool = False
+    _phase: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def _live(self) -> bool:
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def phase(self, text: str) -> None:
+        """A new phase begins."""
+        with self._lock:
+            if self.quiet or text == self._phase:
+                return
+            self._phase = text
+            if self._live:
+                self._replace(text)
+            else:
+                note(f"  {text} …")
+
+    def step(self, text: str) -> None:
+        """A step inside the phase; only a terminal shows it."""
+        with self._lock:
+            if not self.quiet and self._live:
+                self._replace(f"{self._phase} · {text}")
+
+    def clear(self) -> None:
+        """Take the line away again."""
+        with self._lock:
+            if not self.quiet and self._live and self._phase:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+            self._phase = ""
+
+    def _replace(self, text: str) -> None:
+        shown = text if len(text) < width() - 4 else text[: width() - 5] + "…"
+        sys.stderr.write(f"\r\x1b[K  {shown}")
+        sys.stderr.flush()

@@ -1,0 +1,94 @@
+"""Turns a playground into text: what `start` and `status` print. Knows nothing of engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from roadmap_labs.content.shelf import load_scaffold
+from roadmap_labs.playground import Part
+from roadmap_labs.verbs.play import Playing
+
+
+def started(playing: Playing, folder: str) -> str:
+    """The page that a learner reads after `start`; `folder` as it would be typed here."""
+    manifest = playing.lab.manifest
+    lines = [f"{manifest.title} · {playing.lab.slug} · {manifest.level}, about {manifest.minutes} min", ""]
+    lines.append(
+        f"  workspace   {folder:<36} {'new, from ' + playing.workspace.scaffold if playing.made else 'as you left it'}"
+    )
+    count = f"{len(playing.view.parts)} containers"
+    state = f"ready in {playing.seconds:.1f} s" if playing.raised else "already running, nothing was changed"
+    lines += [f"  playground  {count:<36} {state}", "", *_addresses(playing)]
+    if playing.trouble:
+        lines += ["", "  ! Your service did not come up; the servers did:", *_indented(playing.trouble)]
+    entry = load_scaffold(playing.workspace.scaffold).manifest.entry
+    prefix = "" if folder == "." else f"{folder}/"
+    check = "roadmap-labs check" if folder == "." else f"roadmap-labs check {folder}"
+    lines += [
+        "",
+        f"Read  {prefix}README.md, then open  {prefix}{entry}  at the first TODO.",
+        f"Next  {check}",
+    ]
+    return "\n".join(lines)
+
+
+def _addresses(playing: Playing) -> list[str]:
+    rows: list[tuple[str, str, str]] = []
+    for part in playing.view.parts:
+        if part.door is None:
+            continue
+        if part.kind == "role":
+            show = playing.lab.manifest.roles[part.name.rsplit("-", 1)[0]].show
+            address = f"http://{part.door.host}:{part.door.port}{show}"
+            rows.insert(
+                0, (f"your {part.name.rsplit('-', 1)[0]}", f"curl -i {address}", "a saved file is live")
+            )
+        else:
+            rows.append((part.name, playing.talk.get(part.name, f"{part.door.host}:{part.door.port}"), ""))
+    width = max((len(row[1]) for row in rows), default=0)
+    return [f"  {name:<14} {line:<{width}}   {remark}".rstrip() for name, line, remark in rows]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]
+
+
+def status(playing: Playing) -> str:
+    """What runs for a workspace."""
+    lines = [f"{playing.lab.slug} in {playing.workspace.folder}", ""]
+    if not playing.view.exists:
+        kept = f"; the data of {len(playing.view.data)} services is kept" if playing.view.data else ""
+        lines += [
+            f"  Nothing runs{kept}.",
+            "",
+            f"Start it:  roadmap-labs start {playing.lab.slug} {playing.workspace.folder}",
+        ]
+        return "\n".join(lines)
+    lines += [_row(part) for part in playing.view.parts]
+    lines += ["", *_addresses(playing)]
+    if not playing.view.whole:
+        lines += [
+            "",
+            f"Not all of it runs. Repair it:  roadmap-labs start {playing.lab.slug} {playing.workspace.folder}",
+        ]
+    return "\n".join(lines)
+
+
+def _row(part: Part) -> str:
+    state = part.state
+    if state is None:
+        return f"  ✗ {part.name:<14} missing"
+    sign = "✓" if part.running else "✗"
+    since = (
+        f"since {state.started_at[:19].replace('T', ' ')}" if part.running else f"exit code {state.exit_code}"
+    )
+    return f"  {sign} {part.name:<14} {state.status:<10} {since}"
+
+
+def stacks(rows: Iterable[Mapping[str, object]]) -> str:
+    """All stacks of ours on an engine."""
+    listed = [
+        f"  {row['kind']:<11} {row['lab']:<20} {row['containers']} containers   {row['folder']}"
+        for row in rows
+    ]
+    return "\n".join(listed) if listed else "Nothing of ours runs on this engine."

@@ -1,0 +1,1 @@
+"""What each command does, from the assembled parts to a value that can be rendered. Prints nothing."""

@@ -1,0 +1,162 @@
+"""check and hint, as values: which checks of which lab on which files, judged; the next hint. Prints nothing."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadmap_labs.checking.judge import Order, Watcher, judge
+from roadmap_labs.content import shelf, workspace
+from roadmap_labs.content.rendering import solution_files
+from roadmap_labs.content.shelf import Lab
+from roadmap_labs.content.submission import Submission, submission_of, take_in
+from roadmap_labs.content.workspace import Workspace, workspace_id
+from roadmap_labs.engine.owner import owner
+from roadmap_labs.engine.watchdog import guard
+from roadmap_labs.errors import BadSubmission, EngineUnavailable, NotFound, Problem, WrongUse
+from roadmap_labs.model import Check, CheckResult, Report
+from roadmap_labs.stack.assembly import Tell, scaffold_for, sealed_stack
+from roadmap_labs.stack.plan import seat
+from roadmap_labs.stack.running import Stack
+
+# A check's stack whose maker vanished without a trace (another host, say) is nobody's after this long.
+EXPIRES_SECONDS = 2 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged: a lab, the files, and the workspace they come from, if any."""
+
+    lab: Lab
+    scaffold: str
+    submission: Submission
+    folder: Path
+    space: Workspace | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A report, and what ended it early where the submission or the machine did."""
+
+    report: Report
+    problem: Problem | None = None
+
+
+def subject(folder: Path, slug: str | None, *, solution: bool) -> Subject:
+    """Find out what is to be judged; `slug` (from --lab) makes any folder a subject."""
+    space = workspace.find(folder)
+    if space is not None and slug is not None and space.lab != slug:
+        raise WrongUse(f"{folder} is a workspace of {space.lab}, not of {slug}.", cure="Leave --lab out.")
+    if space is None and slug is None:
+        workspace.require(folder)
+    lab = shelf.load_lab(space.lab if space else str(slug))
+    root = space.folder if space else folder
+    scaffold = space.scaffold if space else scaffold_for(lab, root)
+    if solution:
+        files = submission_of(solution_files(lab, shelf.load_scaffold(scaffold)))
+        return Subject(lab, scaffold, files, root, None)
+    return Subject(lab, scaffold, take_in(root), root, space)
+
+
+def choose(lab: Lab, tasks: Sequence[str], only: Sequence[str]) -> tuple[Check, ...]:
+    """The checks that --task and --only name; all of them where neither is given."""
+    for task in tasks:
+        if task not in lab.manifest.tasks:
+            raise NotFound(
+                f"{lab.slug} has no task '{task}'.", cure=f"It has: {', '.join(lab.manifest.tasks)}"
+            )
+    known = {check.id for check in lab.checks}
+    for check in only:
+        if check not in known:
+            raise NotFound(
+                f"{lab.slug} has no check '{check}'.", cure=f"All of them:  roadmap-labs info {lab.slug}"
+            )
+    if not tasks and not only:
+        return lab.checks
+    return tuple(check for check in lab.checks if check.task in tasks or check.id in only)
+
+
+def seed_of(given: int | None) -> int:
+    """The seed that was asked for, or a new one."""
+    return given if given is not None else random.SystemRandom().randint(1, 9999)
+
+
+def check(order: Order, what: Subject, tell: Tell, watcher: Watcher) -> Judged:
+    """Judge on a fresh stack. What the machine or the submission refuses is part of the report."""
+    run = secrets.token_hex(5)
+    watchdog = guard(run)
+    refused: list[Problem] = []
+
+    def raise_stack() -> Stack:
+        # Imported here, in a thread, while the checks are being imported in their own process: 110 ms.
+        from roadmap_labs.engine.docker_engine import open_engine
+
+        try:
+            engine = open_engine()
+            chair = seat(
+                "check",
+                what.lab,
+                workspace=workspace_id(what.folder),
+                folder=what.folder,
+                run=run,
+                owner=owner(),
+                seconds=EXPIRES_SECONDS,
+            )
+            return sealed_stack(
+                engine, what.lab, chair, what.scaffold, what.submission, tell, order.time_factor
+            )
+        except Problem as problem:
+            refused.append(problem)
+            raise
+
+    report = judge(order, raise_stack, watcher)
+    watchdog.done()
+    if refused and isinstance(refused[0], EngineUnavailable):
+        raise refused[0]
+    if what.space is not None:
+        outcomes = {result.check.id: result.outcome for result in report.results}
+        workspace.remember_check(what.space, report.verdict, report.score, outcomes)
+    return Judged(report, refused[0] if refused else None)
+
+
+def refused_report(lab: Lab, checks: tuple[Check, ...], seed: int, problem: BadSubmission) -> Report:
+    """The report of a folder that was not taken in: every check is an error of the learner's side."""
+    results = tuple(CheckResult(check, "error", "L-SUBM", problem.message) for check in checks)
+    return Report(lab.slug, lab.manifest.version, seed, 0.0, results)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One hint of a task; `level` from 1 to `levels`."""
+
+    task: str
+    title: str
+    level: int
+    levels: int
+    text: str
+    new: bool
+
+
+def hint(folder: Path, task: str | None) -> Hint:
+    """The next hint of a task (the first task that is not passed yet, where none is named); it is remembered."""
+    space = workspace.require(folder)
+    lab = shelf.load_lab(space.lab)
+    name = task.lower() if task else _task_at_work(lab, space)
+    if name not in lab.manifest.tasks:
+        raise NotFound(f"{lab.slug} has no task '{task}'.", cure=f"It has: {', '.join(lab.manifest.tasks)}")
+    body = lab.manifest.tasks[name]
+    taken = workspace.hints_taken(space).get(name, 0)
+    level = min(taken + 1, len(body.hints))
+    workspace.remember_hint(space, name, level)
+    return Hint(name, body.title, level, len(body.hints), body.hints[level - 1], new=taken < len(body.hints))
+
+
+def _task_at_work(lab: Lab, space: Workspace) -> str:
+    outcomes = workspace.outcomes(space)
+    for task, body in lab.manifest.tasks.items():
+        if any(outcomes.get(check) != "pass" for check in body.checks):
+            return task
+    return next(iter(lab.manifest.tasks))

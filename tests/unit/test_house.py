@@ -1,0 +1,80 @@
+"""The walls of the house: who may import whom, and that each module says what it does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import roadmap_labs
+
+HOUSE = Path(roadmap_labs.__file__).parent
+MODULES = sorted(path for path in HOUSE.rglob("*.py") if "shelf" not in path.relative_to(HOUSE).parts[:1])
+
+# Each room, and the rooms that it may use besides itself.
+MAY_USE = {
+    "errors": set(),
+    "model": set(),
+    "places": {"errors"},
+    "files": {"errors"},
+    "content": {"errors", "model", "places", "files"},
+    "engine": {"errors", "places", "files"},
+    "stack": {"errors", "files", "content", "engine"},
+    "playground": {"errors", "content", "engine", "stack"},
+    "harness": {"model"},
+    "checking": {"errors", "model", "places", "content", "stack"},
+    "verbs": {"errors", "model", "places", "content", "engine", "stack", "checking", "playground"},
+    "render": {"errors", "model", "content", "playground", "verbs"},
+    "cli": {"errors", "model", "places", "content", "checking", "verbs", "render"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def _room(path: Path) -> str:
+    first = path.relative_to(HOUSE).parts[0]
+    return first.removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_arrows_point_one_way(path: Path) -> None:
+    room = _room(path)
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] == "docker":
+            assert room == "engine", f"{path} imports docker outside the engine"
+        if parts[0] != "roadmap_labs" or len(parts) < 2 or parts[1] == "__version__":
+            continue
+        if room == "checking" and name == "roadmap_labs.harness":
+            continue  # only to find its place on disk, for the command line of pytest
+        assert parts[1] == room or parts[1] in MAY_USE[room], f"{room} may not use {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_each_module_says_what_it_does(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.name != "__init__.py" or text.strip():
+        assert ast.get_docstring(ast.parse(text)), f"{path} has no first sentence"
+
+
+def test_no_lab_is_named_in_the_code() -> None:
+    labs = [folder.name for folder in (HOUSE.parent.parent / "labs").iterdir() if folder.is_dir()]
+    assert labs
+    for path in MODULES:
+        lines = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if any(lab in line for lab in labs)
+        ]
+        # Examples in help texts and docstrings name a lab; code must not.
+        assert all(
+            "xample" in line or "roadmap-labs" in line or "``" in line or "`" in line for line in lines
+        ), path
