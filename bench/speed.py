@@ -72,6 +72,20 @@ def timed(action: Callable[[], object]) -> float:
     return (time.monotonic() - began) * 1000
 
 
+def until_said(command: list[str], word: str) -> float:
+    """Milliseconds until a line with this word stands on stdout; then the command may end in peace."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    seen = next(((time.monotonic() - began) * 1000 for line in process.stdout if word in line), None)
+    process.stdout.read()
+    assert process.wait() in (0, 1), command
+    assert seen is not None, f"{command} never said {word}"
+    return seen
+
+
 def quiet(command: list[str], cwd: Path | None = None, **environment: str) -> None:
     subprocess.run(
         command,
@@ -90,7 +104,7 @@ def start(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             shop = Path(folder) / f"shop{number}"
-            one = timed(lambda shop=shop: quiet([*TOOL, "start", LAB, str(shop)]))
+            one = until_said([*TOOL, "start", LAB, str(shop)], "redis-cli")
             images = running_images(shop)
             quiet([*TOOL, "-C", str(shop), "clean", "--yes"])
             other = json.loads(
@@ -133,7 +147,7 @@ def compose(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             shop = Path(folder) / f"shop{number}"
-            one = timed(lambda shop=shop: quiet([*TOOL, "start", LAB, str(shop)]))
+            one = until_said([*TOOL, "start", LAB, str(shop)], "redis-cli")
             images = dict(pair.split("=") for pair in running_images(shop))
             quiet([*TOOL, "-C", str(shop), "clean", "--yes"])
             file = shop / "compose.json"
@@ -185,21 +199,9 @@ def compose_file(images: dict[str, str], shop: Path) -> dict[str, object]:
 def check(rounds: int) -> list[Row]:
     """From the command to the first verdict on the screen, and a whole check."""
     first, whole = [], []
-    for number in range(rounds + 1):
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [*TOOL, "check", "--lab", LAB, "--solution", "--task", "t1"], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "✓ pass" in line:
-                seen = (time.monotonic() - began) * 1000
-                break
-        process.stdout.read()
-        process.wait()
-        if number:
-            first.append(seen)
-            whole.append((time.monotonic() - began) * 1000)
+    command = [*TOOL, "check", "--lab", LAB, "--solution", "--task", "t1"]
+    for _ in range(rounds):
+        whole.append(timed(lambda: first.append(until_said(command, "✓ pass"))))
     median = statistics.median(first)
     return [
         row(

@@ -78,7 +78,9 @@ set_up_engine() {
     agreed || fail 69 "left as it is. Start an engine yourself, or name one in DOCKER_HOST, then type the same command again."
     # shellcheck disable=SC2086 # a list of words
     [ -z "$packages" ] || { say "installing ${packages% }" && apt_install $packages; } ||
-        fail 75 "apt-get could not install ${packages% }(the lines above say why). Cure that, then type the same command again."
+        fail 75 "apt-get could not install ${packages}(the lines above say why). Cure that, then type the same command again."
+    # From Debian 13 on the client, which `shell` needs, is a package of its own; before, there is no such package.
+    has docker || { say "installing docker-cli" && apt_install docker-cli; } || say "that failed; going on without"
     say "starting the daemon"
     if start_daemon; then await_daemon "$pid"; else look; fi
     if [ "$seen" = 1 ]; then

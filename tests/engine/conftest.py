@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from roadmap_labs.engine import labels, subnets
+from roadmap_labs.engine.debian import ensure_base
 from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.owner import owner
 from roadmap_labs.engine.protocol import Conflict, Engine, NetworkSpec
@@ -21,6 +22,7 @@ IMAGE = "roadmap-labs/debian:trixie"
 @pytest.fixture(scope="session")
 def real_engine() -> Iterator[Engine]:
     engine = open_engine()
+    ensure_base(engine, print)
     yield engine
     engine.close()
 

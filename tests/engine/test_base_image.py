@@ -74,7 +74,8 @@ def pushed(registry: str, stack: str) -> Iterator[str]:
     digest = next(report["aux"]["Digest"] for report in reports if "aux" in report)
     client.remove_image(f"{name}:slim", force=True)
     yield f"{name}@{digest}"
-    client.remove_image(f"{name}@{digest}", force=True)
+    # The pulled name goes; its layers stay as long as an image that was made of them.
+    client.remove_image(f"{name}@{digest}", force=True, noprune=True)
     client.close()
 
 

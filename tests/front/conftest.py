@@ -46,7 +46,9 @@ FAKES = {
     "apt-get": """
         [ ! -e "$FAKE/apt-fails" ] || { echo E: no such thing; exit 100; }
         for word; do [ ! -e "$FAKE/shop/$word" ] || cp "$FAKE/shop/$word" "$FAKE/bin/"; done
-        [ ! -e "$FAKE/bin/docker.io" ] || cp "$FAKE/shop/dockerd" "$FAKE/bin/dockerd" """,
+        [ ! -e "$FAKE/bin/docker.io" ] || cp "$FAKE/shop/dockerd" "$FAKE/bin/dockerd"
+        [ ! -e "$FAKE/bin/docker.io" ] || [ -e "$FAKE/client-is-apart" ] || : >"$FAKE/bin/docker"
+        [ ! -e "$FAKE/bin/docker" ] || chmod +x "$FAKE/bin/docker" """,
     "id": 'case $1 in -u) cat "$FAKE/uid" ;; -nG) cat "$FAKE/groups" ;; *) echo learner ;; esac',
     "sudo": """
         case $1 in -v) exit 0 ;; -n) shift ;; esac

@@ -52,6 +52,12 @@ def test_only_what_is_missing_is_installed(scratch: Scratch) -> None:
     assert scratch.calls("apt-get")[-1] == INSTALL + "docker.io"
 
 
+def test_a_client_in_a_package_of_its_own_is_installed_too(scratch: Scratch) -> None:
+    scratch.mark("client-is-apart")
+    assert scratch.run("start").code == 0
+    assert scratch.calls("apt-get")[-1] == INSTALL + "docker-cli"
+
+
 def test_ubuntu_gets_the_keys_of_debian_too(scratch: Scratch) -> None:
     scratch.is_os("ubuntu")
     assert scratch.run("start").code == 0

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import signal
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable
 from types import FrameType
 
@@ -91,6 +88,10 @@ def _tell(problem: Problem) -> int:
 
 def _bug(error: BaseException) -> Problem:
     """One line and a log file: what a report of the bug needs."""
+    import platform  # these three only here: they cost every command milliseconds
+    import time
+    import traceback
+
     from roadmap_labs import places
 
     said = "".join(traceback.format_exception(error))

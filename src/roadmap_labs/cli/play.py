@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -102,9 +100,13 @@ def shell(
 
     Example:  roadmap-labs shell redis
     """
+    import shlex
+    import subprocess
+
     from roadmap_labs.verbs import play
 
     container, own = play.shell(here(elsewhere), service)
+    command = command[1:] if command and command[0] == "--" else command
     terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
     try:
         # The docker client does what a library would have to write again: raw terminal, resizing, signals.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -31,12 +31,20 @@ def paint_for(stream: TextIO):  # type: ignore[no-untyped-def]
 
 def width() -> int:
     """Columns of the terminal, at least 60."""
+    import shutil  # where a page is printed, not where a name is completed
+
     return max(shutil.get_terminal_size((80, 24)).columns, 60)
+
+
+def as_typed(text: str) -> str:
+    """Commands in a text as this user types them: whoever came through bin/roadmap-labs has no `roadmap-labs`."""
+    typed = os.environ.get("ROADMAP_LABS_TYPED")
+    return re.sub(r"(?<![\w./-])roadmap-labs(?= [a-z-])", typed, text) if typed else text
 
 
 def out(text: str = "") -> None:
     """A line of the result."""
-    print(text, flush=True)
+    print(as_typed(text), flush=True)
 
 
 def out_json(value: object) -> None:
@@ -46,7 +54,7 @@ def out_json(value: object) -> None:
 
 def note(text: str = "") -> None:
     """A line about what goes on, for people."""
-    print(text, file=sys.stderr, flush=True)
+    print(as_typed(text), file=sys.stderr, flush=True)
 
 
 @dataclass

@@ -21,7 +21,7 @@ Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[km]$")]
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class ServiceUse(_Shape):
@@ -80,7 +80,10 @@ class ServiceManifest(_Shape):
     title: Text
     port: Port = 1
     user: UserId
-    data: str | None = None
+    data: str | None = Field(
+        default=None, description="Kept in a volume by a playground, in memory by a check."
+    )
+    data_size: Size = "64m"
     scratch: dict[str, Size] = {}
     memory: int = Field(ge=16, description="MiB")
     processes: int = Field(default=256, ge=1)

@@ -140,5 +140,5 @@ def _run_tool(command: list[str], progress: Progress) -> None:
     if tool.returncode != 0:
         raise TryAgain(
             f"mmdebstrap failed with exit code {tool.returncode}: {' / '.join(last)}",
-            cure="Check the connection to Debian's archive and run the same command again.",
+            cure="It needs Debian's archive and, for a user who is not root, the package uidmap. Then try again.",
         )

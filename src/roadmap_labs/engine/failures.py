@@ -9,7 +9,9 @@ from roadmap_labs.engine.endpoint import Endpoint
 from roadmap_labs.engine.protocol import Conflict, Missing
 from roadmap_labs.errors import EngineRefused, EngineUnavailable, Problem
 
-_START = "Start it:  sudo systemctl start docker     More:  roadmap-labs doctor"
+_START = (
+    "Start it:  sudo systemctl start docker  (without systemd: sudo dockerd)     More:  roadmap-labs doctor"
+)
 _JOIN = 'Join the docker group:  sudo usermod -aG docker "$USER"     then log in again'
 _SLOW = "Look at the engine:  roadmap-labs doctor"
 _TAKEN = (

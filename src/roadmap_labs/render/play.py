@@ -8,17 +8,22 @@ from roadmap_labs.content.shelf import load_scaffold
 from roadmap_labs.playground import Part
 from roadmap_labs.verbs.play import Playing
 
+_WORTH_A_LINE = 3.0  # seconds; looking at images that are there takes a tenth of one
+
 
 def started(playing: Playing, folder: str) -> str:
     """The page that a learner reads after `start`; `folder` as it would be typed here."""
     manifest = playing.lab.manifest
     lines = [f"{manifest.title} · {playing.lab.slug} · {manifest.level}, about {manifest.minutes} min", ""]
-    lines.append(
-        f"  workspace   {folder:<36} {'new, from ' + playing.workspace.scaffold if playing.made else 'as you left it'}"
-    )
-    count = f"{len(playing.view.parts)} containers"
+    rows = []
+    if playing.images_seconds > _WORTH_A_LINE:
+        names = ", ".join(service.manifest.title for service in playing.lab.services.values())
+        rows.append(("images", names, f"built in {_minutes(playing.images_seconds)} (once)"))
+    origin = f"new, from {playing.workspace.scaffold}" if playing.made else "as you left it"
     state = f"ready in {playing.seconds:.1f} s" if playing.raised else "already running, nothing was changed"
-    lines += [f"  playground  {count:<36} {state}", "", *_addresses(playing)]
+    rows += [("workspace", folder, origin), ("playground", f"{len(playing.view.parts)} containers", state)]
+    lines += [f"  {name:<11} {what:<36} {remark}" for name, what, remark in rows]
+    lines += ["", *_addresses(playing)]
     if playing.trouble:
         lines += ["", "  ! Your service did not come up; the servers did:", *_indented(playing.trouble)]
     entry = load_scaffold(playing.workspace.scaffold).manifest.entry
@@ -30,6 +35,10 @@ def started(playing: Playing, folder: str) -> str:
         f"Next  {check}",
     ]
     return "\n".join(lines)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def _addresses(playing: Playing) -> list[str]:

@@ -130,9 +130,14 @@ class Stack:
 
     def _start_service(self, plan: ServicePlan, network: Network) -> str:
         manifest = plan.manifest
-        volumes = []
-        if manifest.data:
-            volumes.append(VolumeMount(self._data_volume(plan.name), manifest.data))
+        scratch = {target: _SCRATCH.format(size=size) for target, size in manifest.scratch.items()}
+        volumes: tuple[VolumeMount, ...] = ()
+        if manifest.data and self.sealed:
+            # Nothing of a check outlives its containers, and writing 1300 small files to a disk takes 0.7 s.
+            uid, gid = manifest.user.split(":")
+            scratch[manifest.data] = f"size={manifest.data_size},uid={uid},gid={gid},mode=0700"
+        elif manifest.data:
+            volumes = (VolumeMount(self._data_volume(plan.name), manifest.data),)
         spec = ContainerSpec(
             name=self.seat.name(plan.name),
             image=plan.image,
@@ -140,8 +145,8 @@ class Stack:
             attachment=Attachment(network.id, network.address(self._indexes[plan.name]), (plan.name,)),
             environment=plan.environment(),
             user=manifest.user,
-            volumes=tuple(volumes),
-            tmpfs={target: _SCRATCH.format(size=size) for target, size in manifest.scratch.items()},
+            volumes=volumes,
+            tmpfs=scratch,
             publish={} if self.sealed else {manifest.port: self._ports.get(plan.name)},
             limits=Limits(
                 memory_bytes=manifest.memory * MIB,
@@ -162,7 +167,7 @@ class Stack:
         """The volume of a service's data; a playground goes on with the one that it has."""
         volume, marks = self.seat.name(f"{service}-data"), self.seat.labels("data", service)
         kept = {key: marks[key] for key in (labels.STACK, labels.PART, labels.SERVICE)}
-        if self.sealed or not self.engine.find("volume", kept):
+        if not self.engine.find("volume", kept):
             self.engine.create_volume(volume, marks)
         return volume
 

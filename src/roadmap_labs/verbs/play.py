@@ -20,7 +20,7 @@ from roadmap_labs.engine.owner import owner
 from roadmap_labs.engine.protocol import ContainerState, Engine, Found, Kind
 from roadmap_labs.engine.sweep import remove_all, sweep
 from roadmap_labs.engine.watchdog import guard
-from roadmap_labs.errors import NotFound, TryAgain, WrongUse
+from roadmap_labs.errors import EngineRefused, NotFound, TryAgain, WrongUse
 from roadmap_labs.stack.assembly import Gathered, Tell, gather, plans
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.plan import Seat, ServicePlan, plan_services, seat
@@ -39,6 +39,7 @@ class Playing:
     made: bool = False  # the workspace is new
     raised: bool = False  # the playground is new
     seconds: float = 0.0  # to raise it
+    images_seconds: float = 0.0  # to make sure of its images; long only where some were built
     trouble: str = ""  # the learner's own role did not come up
 
 
@@ -85,15 +86,17 @@ def _workspace(lab: Lab, folder: Path) -> tuple[Workspace, bool]:
 def _raised(
     engine: Engine, space: Workspace, lab: Lab, run: str, tell: Tell, *, made: bool = False
 ) -> Playing:
+    began = time.monotonic()
     gathered = gather(engine, lab, space.scaffold, take_in(space.folder), tell)
+    images_seconds = time.monotonic() - began
     services, roles = plans(lab, gathered, sealed=False)
     view = playground.look(engine, lab, space.id)
     if view.whole and _same_images(engine, view, gathered):
-        return Playing(space, lab, view, _talk(services, view), made=made)
+        return Playing(space, lab, view, _talk(services, view), made=made, images_seconds=images_seconds)
+    chair = _seat(lab, space, run)
     if view.exists or view.network:
         tell("playground: something of it is missing or changed, raising it anew", "")
-    chair = _seat(lab, space, run)
-    playground.stop(engine, chair)
+        playground.stop(engine, chair)
     tell(f"playground: starting {len(services) + len(roles)} containers", "")
     began = time.monotonic()
     trouble = playground.raise_playground(engine, chair, services, roles, gathered.common, space.folder)
@@ -107,6 +110,7 @@ def _raised(
         made=made,
         raised=True,
         seconds=seconds,
+        images_seconds=images_seconds,
         trouble=_sentence(trouble),
     )
 
@@ -270,9 +274,7 @@ def remove(doomed: Sequence[Found], stack: str | None) -> tuple[Found, ...]:
     """Remove these objects; returns what was removed, raises where something stays."""
     engine = open_engine()
     remove_all(engine, {labels.WORKSPACE: stack} if stack else {})
-    for item in doomed:
-        if item.kind == "image":
-            engine.remove("image", item.id)
+    _remove_images(engine, [item for item in doomed if item.kind == "image"])
     left = belongings(stack, images=any(item.kind == "image" for item in doomed))
     if left:
         raise TryAgain(
@@ -280,6 +282,20 @@ def remove(doomed: Sequence[Found], stack: str | None) -> tuple[Found, ...]:
             cure="Run it again:  roadmap-labs clean",
         )
     return tuple(doomed)
+
+
+def _remove_images(engine: Engine, doomed: Sequence[Found]) -> None:
+    """An image goes only after those that stand on it, and only the engine knows which these are."""
+    refused = list(doomed)
+    while refused:
+        before, refused = refused, []
+        for item in before:
+            try:
+                engine.remove("image", item.id)
+            except EngineRefused:
+                refused.append(item)
+        if len(refused) == len(before):
+            return
 
 
 def all_stacks() -> list[dict[str, object]]:
