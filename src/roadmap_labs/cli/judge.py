@@ -60,6 +60,8 @@ def check(
         return _refused(verbs, where, lab, task or [], only or [], number, problem, as_json=as_json)
     chosen = verbs.choose(what.lab, [one.lower() for one in task or []], only or [])
     order = Order(what.lab, chosen, number, fail_fast=fail_fast, time_factor=_time_factor())
+    if what.space is not None:
+        screen.speak_of(what.space.folder)
     progress = screen.Progress(quiet=as_json)
     live = _Live(what.lab, progress, quiet=as_json)
     if not as_json:
@@ -167,7 +169,9 @@ def hint(
 
     from roadmap_labs.verbs import judge as verbs
 
-    shown = verbs.hint(here(elsewhere), task)
+    where = here(elsewhere)
+    shown = verbs.hint(where, task)
+    screen.speak_of(where)
     if as_json:
         screen.out_json({"schema": "roadmap-labs.hint/v1", **asdict(shown)})
         return 0

@@ -42,10 +42,11 @@ def start(
     progress = screen.Progress(quiet=as_json)
     started = play.start(lab, target, teller(progress))
     progress.clear()
+    screen.speak_of(started.workspace.folder)
     if as_json:
         screen.out_json(play.document(started))
     else:
-        screen.out(pages.started(started, _from_here(started.workspace.folder)))
+        screen.out(pages.started(started, screen.from_here(started.workspace.folder)))
     return 0
 
 
@@ -66,6 +67,7 @@ def status(
             screen.out(pages.stacks(stacks))
         return 0
     seen = play.status(here(elsewhere))
+    screen.speak_of(seen.workspace.folder)
     if as_json:
         screen.out_json(play.document(seen))
     else:
@@ -138,7 +140,7 @@ def reset(
     if file:
         for one in file:
             backup = play.reset_file(folder, one)
-            screen.out(f"{one} is as it was given. Yours is kept as {_from_here(backup)}.")
+            screen.out(f"{one} is as it was given. Yours is kept as {screen.from_here(backup)}.")
         return 0
     if not _agreed("This deletes the data of the playground's services (your files stay).", yes):
         return 0
@@ -207,11 +209,3 @@ def _safe_writer() -> Callable[[bytes], None]:
         sys.stdout.flush()
 
     return write
-
-
-def _from_here(path: Path) -> str:
-    """A path as a person in the current folder would type it."""
-    try:
-        return str(path.relative_to(Path.cwd())) or "."
-    except ValueError:
-        return str(path)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
+_NAME = r"(?<![\w./-])roadmap-labs"
+_INSIDE = "shell|hint|logs|status|reset|stop|clean"
 _CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -36,10 +40,28 @@ def width() -> int:
     return max(shutil.get_terminal_size((80, 24)).columns, 60)
 
 
+_workspace: list[str] = []  # set where a command speaks of a workspace that the user is not in
+
+
+def speak_of(folder: Path) -> None:
+    """Commands in texts from now on are about this workspace: they get `-C` where the user stands elsewhere."""
+    here = Path.cwd().resolve()
+    if not here.is_relative_to(folder.resolve()):
+        _workspace[:] = [from_here(folder)]
+
+
+def from_here(path: Path) -> str:
+    """A path as a person in the current folder would type it."""
+    resolved, here = path.resolve(), Path.cwd().resolve()
+    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(path)
+
+
 def as_typed(text: str) -> str:
-    """Commands in a text as this user types them: whoever came through bin/roadmap-labs has no `roadmap-labs`."""
-    typed = os.environ.get("ROADMAP_LABS_TYPED")
-    return re.sub(r"(?<![\w./-])roadmap-labs(?= [a-z-])", typed, text) if typed else text
+    """Commands in a text as this user types them: with the path of the wrapper, with the workspace they are about."""
+    typed = os.environ.get("ROADMAP_LABS_TYPED") or "roadmap-labs"
+    if _workspace:
+        text = re.sub(rf"{_NAME}(?= (?:{_INSIDE})\b)", f"roadmap-labs -C {shlex.quote(_workspace[0])}", text)
+    return re.sub(rf"{_NAME}(?= [a-zA-Z-])", typed, text)
 
 
 def out(text: str = "") -> None:
