@@ -173,10 +173,10 @@ def clean(
     yes: Yes = False,
 ) -> int:
     """Remove containers, networks and data of this workspace, or of all. Your files are never touched."""
-    from roadmap_labs.verbs import play
+    from roadmap_labs.verbs import clean as verbs
 
-    stack = None if everything else play.workspace_stack(here(elsewhere))
-    doomed = play.belongings(stack, images=everything and not keep_images)
+    stack = None if everything else verbs.workspace_stack(here(elsewhere))
+    doomed = verbs.belongings(stack, images=everything and not keep_images)
     if not doomed:
         screen.out("Nothing of ours is there.")
         return 0
@@ -185,7 +185,7 @@ def clean(
             screen.note(f"  {item.kind:<9} {item.name}")
     if dry_run or not _agreed(f"This removes {len(doomed)} objects (your files stay).", yes):
         return 0
-    play.remove(doomed, stack)
+    verbs.remove(doomed, stack)
     screen.out(f"Removed {len(doomed)} objects. Your files are untouched.")
     return 0
 

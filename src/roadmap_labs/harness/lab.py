@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadmap_labs.harness import http, seeded
 from roadmap_labs.harness.channel import Channel
+from roadmap_labs.harness.service import Service, service_of
 from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
 
 if TYPE_CHECKING:
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from roadmap_labs.harness.redis import Redis
 
 _NO_BODY: Any = object()
-
-
-@dataclass(frozen=True)
-class Service:
-    """One server of the lab: where the checks reach it, how the learner's side reaches it, and the accounts."""
-
-    name: str
-    host: str
-    port: int
-    internal_port: int
-    settings: Mapping[str, str]
-    user: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +88,7 @@ class Stage:
     @cached_property
     def services(self) -> Mapping[str, Service]:
         """Every server of the lab; blocks until all are ready."""
-        return {name: _service(name, found) for name, found in self.channel.ask("services").items()}
+        return {name: service_of(name, found) for name, found in self.channel.ask("services").items()}
 
     def service(self, name: str) -> Service:
         """One server by the name it has in the lab."""
@@ -162,16 +150,3 @@ class Lab:
     def logs(self, name: str, tail: int = 50) -> str:
         """The last lines that a container wrote. Its text is the learner's: quote() it."""
         return str(self.stage.channel.ask("logs", name=name, tail=tail).get("text", ""))
-
-
-def _service(name: str, found: Mapping[str, Any]) -> Service:
-    account = found.get("checker") or {}
-    return Service(
-        name,
-        found["host"],
-        int(found["port"]),
-        int(found.get("internal_port", 0)),
-        dict(found.get("settings") or {}),
-        str(account.get("user", "checker")),
-        str(account.get("password", "")),
-    )

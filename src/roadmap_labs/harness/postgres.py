@@ -16,7 +16,7 @@ import pg8000.exceptions
 import pg8000.native
 
 from roadmap_labs.harness import waiting
-from roadmap_labs.harness.lab import Service
+from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.statements import Ran, Snapshot, is_work, ran_between
 from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from roadmap_labs.harness import resp
-from roadmap_labs.harness.lab import Service
 from roadmap_labs.harness.monitor import Monitor
+from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.verdicts import LearnerBroke, quote
 
 MAX_KEYS = 50_000

@@ -7,7 +7,6 @@ the copy can be found and removed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,19 +14,10 @@ from pathlib import Path
 
 from roadmap_labs.content.submission import Submission
 from roadmap_labs.engine import labels
-from roadmap_labs.engine.protocol import (
-    Attachment,
-    Conflict,
-    ContainerSpec,
-    Engine,
-    FolderMount,
-    Limits,
-    VolumeMount,
-)
+from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine
 from roadmap_labs.engine.sweep import remove_stack
-from roadmap_labs.errors import LabBroken
 from roadmap_labs.files import pack
-from roadmap_labs.stack import evidence, ready
+from roadmap_labs.stack import awaiting, specs
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import (
     FIRST_PEER_INDEX,
@@ -37,11 +27,7 @@ from roadmap_labs.stack.network import (
     lab_network,
     raise_relay,
 )
-from roadmap_labs.stack.plan import MIB, RolePlan, Seat, ServicePlan
-
-SERVICE_SECONDS = 60.0  # the reference needs 0.5 s; a loaded laptop may need twenty times that
-ROLE_SECONDS = 30.0
-_SCRATCH = "size={size},nr_inodes=16k,mode=1777"
+from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
 
 
 @dataclass(frozen=True)
@@ -93,15 +79,18 @@ class Stack:
         self.replicas: dict[str, Replica] = {}
 
     def _number_peers(self) -> dict[str, int]:
-        names = [plan.name for plan in self.services]
-        names += [
-            f"{role}-{n}" for role, plan in self.roles.items() for n in range(1, plan.role.replicas + 1)
-        ]
-        return {name: index for index, name in enumerate(names, FIRST_PEER_INDEX)}
+        return {name: index for index, name in enumerate(self._peer_ports(), FIRST_PEER_INDEX)}
+
+    def _peer_ports(self) -> dict[str, int]:
+        """Every peer that there may be, in a fixed order, and the port that it listens on."""
+        ports = {plan.name: plan.manifest.port for plan in self.services}
+        for name, plan in self.roles.items():
+            ports |= {f"{name}-{number}": plan.role.port for number in range(1, plan.role.replicas + 1)}
+        return ports
 
     # -- services -----------------------------------------------------------------------------------------------
 
-    def up(self, *, ready_seconds: float = SERVICE_SECONDS) -> None:
+    def up(self) -> None:
         """Raise networks, relay and services, and return when each service answers a login."""
         network = self._pool.submit(lab_network, self.engine, self.seat, sealed=self.sealed)
         edge = self._pool.submit(edge_network, self.engine, self.seat) if self.sealed else None
@@ -109,58 +98,42 @@ class Stack:
             self._source = self._pool.submit(self._deliver, self._submission)
         self._network = network.result()
         relay = self._pool.submit(self._relay, self._network, edge.result()) if edge else None
-        started = {
-            plan.name: self._pool.submit(self._start_service, plan, self._network) for plan in self.services
-        }
+        started = {plan.name: self._pool.submit(self._start_service, plan) for plan in self.services}
         for name, future in started.items():
             self.containers[name] = future.result()
         if relay is not None:
             self.doors = relay.result()
-        deadline = time.monotonic() + ready_seconds * self.time_factor
-        waits = [self._pool.submit(self._await_service, plan, deadline) for plan in self.services]
+        waits = [self._pool.submit(self._await_service, plan) for plan in self.services]
         for wait in waits:
             wait.result()
 
+    def _deliver(self, submission: Submission) -> str:
+        """Put the learner's files into a volume of their own; returns its name."""
+        volume, target = self.seat.name("source"), "/source"
+        self.engine.create_volume(volume, self.seat.labels("source"))
+        loader = self.engine.create_container(specs.loader_spec(self.seat, self.images.base, volume, target))
+        try:
+            self.engine.put_archive(loader, target, pack(submission.files))
+        finally:
+            self.engine.remove("container", loader)
+        return volume
+
     def _relay(self, network: Network, edge: Network) -> dict[str, Door]:
-        ports = {plan.name: plan.manifest.port for plan in self.services}
-        for name, plan in self.roles.items():
-            ports |= {f"{name}-{n}": plan.role.port for n in range(1, plan.role.replicas + 1)}
-        targets = {name: (self._indexes[name], port) for name, port in ports.items()}
+        targets = {name: (self._indexes[name], port) for name, port in self._peer_ports().items()}
         return raise_relay(self.engine, self.seat, self.images.relay, network, edge, targets)
 
-    def _start_service(self, plan: ServicePlan, network: Network) -> str:
-        manifest = plan.manifest
-        scratch = {target: _SCRATCH.format(size=size) for target, size in manifest.scratch.items()}
-        volumes: tuple[VolumeMount, ...] = ()
-        if manifest.data and self.sealed:
-            # Nothing of a check outlives its containers, and writing 1300 small files to a disk takes 0.7 s.
-            uid, gid = manifest.user.split(":")
-            scratch[manifest.data] = f"size={manifest.data_size},uid={uid},gid={gid},mode=0700"
-        elif manifest.data:
-            volumes = (VolumeMount(self._data_volume(plan.name), manifest.data),)
-        spec = ContainerSpec(
-            name=self.seat.name(plan.name),
-            image=plan.image,
-            labels=self.seat.labels("service", plan.name),
-            attachment=Attachment(network.id, network.address(self._indexes[plan.name]), (plan.name,)),
-            environment=plan.environment(),
-            user=manifest.user,
-            volumes=volumes,
-            tmpfs=scratch,
-            publish={} if self.sealed else {manifest.port: self._ports.get(plan.name)},
-            limits=Limits(
-                memory_bytes=manifest.memory * MIB,
-                processes=manifest.processes,
-                cpus=2.0,
-                open_files=8192,
-                file_bytes=1024 * MIB,
-                log_bytes=4 * MIB,
-                shm_bytes=64 * MIB,
-            ),
-        )
+    def _leg(self, name: str) -> Attachment:
+        if self._network is None:
+            raise RuntimeError(f"{name} is asked for before the stack is up")
+        return Attachment(self._network.id, self._network.address(self._indexes[name]), (name,))
+
+    def _start_service(self, plan: ServicePlan) -> str:
+        data = self._data_volume(plan.name) if plan.manifest.data and not self.sealed else None
+        port = self._ports.get(plan.name)
+        spec = specs.service_spec(self.seat, plan, self._leg(plan.name), data=data, port=port)
         container = self._create_and_start(spec)
         if not self.sealed:
-            self.doors[plan.name] = self._published(container, manifest.port)
+            self.doors[plan.name] = self._published(container, plan.manifest.port)
         return container
 
     def _data_volume(self, service: str) -> str:
@@ -187,45 +160,12 @@ class Stack:
     def _published(self, container: str, port: int) -> Door:
         return Door("127.0.0.1", self.engine.inspect(container).published[port])
 
-    def _await_service(self, plan: ServicePlan, deadline: float) -> None:
+    def _await_service(self, plan: ServicePlan) -> None:
+        seconds = awaiting.SERVICE_SECONDS * self.time_factor
         door, container = self.doors[plan.name], self.containers[plan.name]
-        next_look = time.monotonic() + 0.5
-        while not ready.service_answers(plan, door.host, door.port):
-            now = time.monotonic()
-            if now > deadline or (now > next_look and self._has_ended(container)):
-                lines = "\n  ".join(evidence.log_lines(self.engine, container))
-                raise LabBroken(
-                    f"Service {plan.name} of {self.seat.lab} did not become ready. Its last lines:\n  {lines}",
-                    cure="Look at the engine's room:  roadmap-labs doctor",
-                )
-            if now > next_look:
-                next_look = now + 0.5
-            time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
-
-    def _has_ended(self, container: str) -> bool:
-        return self.engine.inspect(container).status in ("exited", "dead")
+        awaiting.await_service(self.engine, plan, door, container, seconds=seconds)
 
     # -- roles --------------------------------------------------------------------------------------------------
-
-    def _deliver(self, submission: Submission) -> str:
-        """Put the learner's files into a volume through a container that is never started."""
-        volume = self.seat.name("source")
-        self.engine.create_volume(volume, self.seat.labels("source"))
-        loader = self.engine.create_container(
-            ContainerSpec(
-                name=self.seat.name("loader"),
-                image=self.images.base,
-                labels=self.seat.labels("loader"),
-                command=("true",),
-                volumes=(VolumeMount(volume, "/source"),),
-                loader=True,
-            )
-        )
-        try:
-            self.engine.put_archive(loader, "/source", pack(submission.files))
-        finally:
-            self.engine.remove("container", loader)
-        return volume
 
     def role(self, name: str, replicas: int, environment: Mapping[str, str]) -> tuple[Replica, ...]:
         """So many replicas of a role with these variables added, running and ready; what fits already is kept."""
@@ -237,87 +177,46 @@ class Stack:
         plan = self.roles[role]
         environment = {**plan.environment, **extra}
         known = self.replicas.get(name)
-        if known is not None:
-            if known.environment == environment and self.engine.inspect(known.container).status == "running":
-                return known
-            self._drop(name)
-        spec = self._role_spec(plan, name, environment)
-        container = self._create_and_start(spec)
-        self.containers[name] = container
+        if known is not None and known.environment == environment and self._runs(known):
+            return known
+        self._drop(name)
+        leg = self._leg(name)
+        spec = specs.role_spec(
+            self.seat,
+            plan,
+            name,
+            leg,
+            environment,
+            source=self._source.result() if self._source else None,
+            folder=self._folder,
+            publish={} if self.sealed else {plan.role.port: self._ports.get(name)},
+        )
+        container = self.containers[name] = self._create_and_start(spec)
         if not self.sealed:
             self.doors[name] = self._published(container, plan.role.port)
-        replica = Replica(name, container, self.doors[name], spec.attachment.address or "", environment)  # type: ignore[union-attr]
-        self._await_role(plan, replica, spec.limits)
-        self.replicas[name] = replica
+        self._await_role(plan, name, container)
+        replica = self.replicas[name] = Replica(
+            name, container, self.doors[name], leg.address or "", environment
+        )
         return replica
 
+    def _runs(self, replica: Replica) -> bool:
+        return self.engine.inspect(replica.container).status == "running"
+
+    def _await_role(self, plan: RolePlan, name: str, container: str) -> None:
+        seconds = awaiting.ROLE_SECONDS * self.time_factor
+        try:
+            awaiting.await_role(self.engine, plan, name, self.doors[name], container, seconds=seconds)
+        except TimeoutError:
+            image = self.images.base
+            raise awaiting.why_silent(self.engine, self.seat, plan, name, container, image=image) from None
+
     def _drop(self, name: str) -> None:
+        """Remove a replica, whether it ever was ready or not."""
         self.replicas.pop(name, None)
-        self.doors = (
-            self.doors if self.sealed else {key: door for key, door in self.doors.items() if key != name}
-        )
-        self.engine.remove("container", self.containers.pop(name))
-
-    def _role_spec(self, plan: RolePlan, name: str, environment: Mapping[str, str]) -> ContainerSpec:
-        network = self._network
-        if network is None:
-            raise RuntimeError("a role is asked for before the stack is up")
-        volumes: tuple[VolumeMount, ...] = ()
-        folders: tuple[FolderMount, ...] = ()
-        if plan.source and self._source is not None:
-            volumes = (VolumeMount(self._source.result(), plan.source, read_only=True),)
-        elif plan.source and self._folder is not None:
-            folders = (FolderMount(str(self._folder), plan.source),)
-        return ContainerSpec(
-            name=self.seat.name(name),
-            image=plan.image,
-            labels=self.seat.labels("role", name),
-            attachment=Attachment(network.id, network.address(self._indexes[name]), (name,)),
-            command=plan.command,
-            environment=environment,
-            user=plan.user,
-            working_dir=plan.source,
-            volumes=volumes,
-            folders=folders,
-            tmpfs={"/tmp": _SCRATCH.format(size="64m")},  # noqa: S108
-            publish={} if self.sealed else {plan.role.port: self._ports.get(name)},
-            limits=Limits(memory_bytes=plan.memory_mib * MIB, processes=plan.processes),
-            outside_names=not self.sealed,
-        )
-
-    def _await_role(self, plan: RolePlan, replica: Replica, limits: Limits) -> None:
-        deadline = time.monotonic() + ROLE_SECONDS * self.time_factor
-        next_look = time.monotonic() + 0.1
-        while ready.http_status(replica.door.host, replica.door.port, plan.role.ready) != 200:
-            now = time.monotonic()
-            if now > next_look:
-                next_look = now + 0.1
-                self._raise_if_ended(replica, limits, "before it was ready")
-            if now > deadline:
-                raise self._why_silent(plan, replica)
-            time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
-
-    def _raise_if_ended(self, replica: Replica, limits: Limits, moment: str) -> None:
-        state = self.engine.inspect(replica.container)
-        if state.status in ("exited", "dead"):
-            lines = evidence.log_lines(self.engine, replica.container)
-            broke = evidence.ended(replica.name, state, limits, lines, moment)
-            if broke is not None:
-                raise broke
-
-    def _why_silent(self, plan: RolePlan, replica: Replica) -> RoleBroke:
-        seen = evidence.look_at_sockets(self.engine, self.seat, replica.container, self.images.base)
-        broke = evidence.nothing_listens(replica.name, plan.role.port, seen)
-        if broke.code == "L-PORT":
-            return broke
-        lines = "\n".join(evidence.log_lines(self.engine, replica.container)) or "(it printed nothing)"
-        seconds = ROLE_SECONDS * self.time_factor
-        return RoleBroke(
-            "L-TIME",
-            f"{replica.name} did not answer GET {plan.role.ready} with 200 within {seconds:.0f} s.",
-            expected=f"200 at {plan.role.ready} as soon as the first request may be sent",
-            observed=lines,
-        )
+        container = self.containers.pop(name, None)
+        if container is not None:
+            self.engine.remove("container", container)
 
     def ended_roles(self) -> tuple[RoleBroke, ...]:
         """What every replica that should run and does not says of its end; such a replica is forgotten."""
@@ -325,7 +224,7 @@ class Stack:
         for name, replica in list(self.replicas.items()):
             try:
                 plan = self.roles[name.rsplit("-", 1)[0]]
-                self._raise_if_ended(replica, Limits(memory_bytes=plan.memory_mib * MIB), "during this check")
+                awaiting.raise_if_ended(self.engine, plan, name, replica.container, "during this check")
             except RoleBroke as broke:
                 found.append(broke)
                 self._drop(name)

@@ -1,4 +1,4 @@
-"""start, status, logs, shell, reset, stop and clean, as values. Prints nothing and judges nothing."""
+"""start, status, logs, shell, reset and stop, as values. Prints nothing and judges nothing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from roadmap_labs.content.workspace import Workspace
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.owner import owner
-from roadmap_labs.engine.protocol import ContainerState, Engine, Found, Kind
-from roadmap_labs.engine.sweep import remove_all, sweep
+from roadmap_labs.engine.protocol import ContainerState, Engine
+from roadmap_labs.engine.sweep import sweep
 from roadmap_labs.engine.watchdog import guard
-from roadmap_labs.errors import EngineRefused, NotFound, TryAgain, WrongUse
+from roadmap_labs.errors import NotFound, WrongUse
 from roadmap_labs.stack.assembly import Gathered, Tell, gather, plans
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.plan import Seat, ServicePlan, plan_services, seat
-
-_KINDS: tuple[Kind, ...] = ("container", "network", "volume")
 
 
 @dataclass(frozen=True)
@@ -253,49 +251,6 @@ def reset_file(folder: Path, file: Path) -> Path:
     if not path.is_relative_to(space.folder):
         path = space.folder / file
     return workspace.put_back(space, str(path.relative_to(space.folder)))
-
-
-def workspace_stack(folder: Path) -> str:
-    """The id of the stacks that belong to a folder; a workspace whose lab is gone can still be cleaned."""
-    return workspace.require(folder).id
-
-
-def belongings(stack: str | None, *, images: bool) -> tuple[Found, ...]:
-    """All that is ours on this engine, or all of one workspace: its playground and what its checks left."""
-    engine = open_engine()
-    wanted = {labels.WORKSPACE: stack} if stack else {labels.STACK: ""}
-    found = [item for kind in _KINDS for item in engine.find(kind, wanted)]
-    if images:
-        found += engine.find("image", {labels.KIND: "image"})
-    return tuple(found)
-
-
-def remove(doomed: Sequence[Found], stack: str | None) -> tuple[Found, ...]:
-    """Remove these objects; returns what was removed, raises where something stays."""
-    engine = open_engine()
-    remove_all(engine, {labels.WORKSPACE: stack} if stack else {})
-    _remove_images(engine, [item for item in doomed if item.kind == "image"])
-    left = belongings(stack, images=any(item.kind == "image" for item in doomed))
-    if left:
-        raise TryAgain(
-            f"{len(left)} objects are still there, the first is {left[0].kind} {left[0].name}.",
-            cure="Run it again:  roadmap-labs clean",
-        )
-    return tuple(doomed)
-
-
-def _remove_images(engine: Engine, doomed: Sequence[Found]) -> None:
-    """An image goes only after those that stand on it, and only the engine knows which these are."""
-    refused = list(doomed)
-    while refused:
-        before, refused = refused, []
-        for item in before:
-            try:
-                engine.remove("image", item.id)
-            except EngineRefused:
-                refused.append(item)
-        if len(refused) == len(before):
-            return
 
 
 def all_stacks() -> list[dict[str, object]]:

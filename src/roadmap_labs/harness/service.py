@@ -1,0 +1,34 @@
+"""Where a server of the lab is, and the account that the checks have on it. Knows no protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server of the lab: where the checks reach it, how the learner's side reaches it, and the accounts."""
+
+    name: str
+    host: str
+    port: int
+    internal_port: int
+    settings: Mapping[str, str]
+    user: str
+    password: str = field(repr=False)
+
+
+def service_of(name: str, found: Mapping[str, Any]) -> Service:
+    """A server as the orchestrator describes it."""
+    account = found.get("checker") or {}
+    return Service(
+        name,
+        found["host"],
+        int(found["port"]),
+        int(found.get("internal_port", 0)),
+        dict(found.get("settings") or {}),
+        str(account.get("user", "checker")),
+        str(account.get("password", "")),
+    )

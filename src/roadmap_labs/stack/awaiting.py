@@ -1,0 +1,78 @@
+"""Waits until a service or a role answers, and says why where it does not. Creates and removes nothing of a stack."""
+
+from __future__ import annotations
+
+import time
+
+from roadmap_labs.engine.protocol import Engine
+from roadmap_labs.errors import LabBroken
+from roadmap_labs.stack import evidence, ready
+from roadmap_labs.stack.evidence import RoleBroke
+from roadmap_labs.stack.network import Door
+from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
+from roadmap_labs.stack.specs import role_limits
+
+SERVICE_SECONDS = 60.0  # the reference needs 0.5 s; a loaded laptop may need twenty times that
+ROLE_SECONDS = 30.0
+_LOOK_SECONDS = 0.1  # between two looks at a container that does not answer yet
+_ENDED = ("exited", "dead")
+
+
+def await_service(engine: Engine, plan: ServicePlan, door: Door, container: str, *, seconds: float) -> None:
+    """Return when a login succeeds; `LabBroken` with the last lines of its log where none does."""
+    deadline = time.monotonic() + seconds
+    next_look = time.monotonic() + _LOOK_SECONDS
+    while not ready.service_answers(plan, door.host, door.port):
+        now = time.monotonic()
+        has_ended = now > next_look and engine.inspect(container).status in _ENDED
+        if now > deadline or has_ended:
+            lines = "\n  ".join(evidence.log_lines(engine, container)) or "(it printed nothing)"
+            what = "ended before it was ready" if has_ended else f"was not ready within {seconds:.0f} s"
+            raise LabBroken(
+                f"Service {plan.name} {what}. Its last lines:\n  {lines}",
+                cure="Look at the engine's room:  roadmap-labs doctor",
+            )
+        if now > next_look:
+            next_look = now + _LOOK_SECONDS
+        time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
+
+
+def await_role(
+    engine: Engine, plan: RolePlan, name: str, door: Door, container: str, *, seconds: float
+) -> None:
+    """Return when the readiness path answers 200; `RoleBroke` where the process ends or stays silent."""
+    deadline = time.monotonic() + seconds
+    next_look = time.monotonic() + _LOOK_SECONDS
+    while ready.http_status(door.host, door.port, plan.role.ready) != 200:
+        now = time.monotonic()
+        if now > next_look:
+            next_look = now + _LOOK_SECONDS
+            raise_if_ended(engine, plan, name, container, "before it was ready")
+        if now > deadline:
+            raise TimeoutError
+        time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
+
+
+def raise_if_ended(engine: Engine, plan: RolePlan, name: str, container: str, moment: str) -> None:
+    """Raise what the end of a role's container says, if it has ended."""
+    state = engine.inspect(container)
+    if state.status in _ENDED:
+        broke = evidence.ended(name, state, role_limits(plan), evidence.log_lines(engine, container), moment)
+        if broke is not None:
+            raise broke
+
+
+def why_silent(
+    engine: Engine, seat: Seat, plan: RolePlan, name: str, container: str, *, image: str
+) -> RoleBroke:
+    """Why a role that runs does not answer: it listens elsewhere, or it is too late. `image` is for the look."""
+    seen = evidence.look_at_sockets(engine, seat, container, image)
+    broke = evidence.nothing_listens(name, plan.role.port, seen)
+    if broke.code == "L-PORT":
+        return broke
+    return RoleBroke(
+        "L-TIME",
+        f"{name} did not answer GET {plan.role.ready} with 200 in time.",
+        expected=f"200 at {plan.role.ready} as soon as the first request may be sent",
+        observed="\n".join(evidence.log_lines(engine, container)) or "(it printed nothing)",
+    )

@@ -1,0 +1,58 @@
+"""clean, as values: what is ours on an engine, and its removal. Never touches a file of a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadmap_labs.content import workspace
+from roadmap_labs.engine import labels
+from roadmap_labs.engine.docker_engine import open_engine
+from roadmap_labs.engine.protocol import Engine, Found, Kind
+from roadmap_labs.engine.sweep import remove_all
+from roadmap_labs.errors import EngineRefused, TryAgain
+
+_KINDS: tuple[Kind, ...] = ("container", "network", "volume")
+
+
+def workspace_stack(folder: Path) -> str:
+    """The id of the stacks that belong to a folder; a workspace whose lab is gone can still be cleaned."""
+    return workspace.require(folder).id
+
+
+def belongings(stack: str | None, *, images: bool) -> tuple[Found, ...]:
+    """All that is ours on this engine, or all of one workspace: its playground and what its checks left."""
+    engine = open_engine()
+    wanted = {labels.WORKSPACE: stack} if stack else {labels.STACK: ""}
+    found = [item for kind in _KINDS for item in engine.find(kind, wanted)]
+    if images:
+        found += engine.find("image", {labels.KIND: "image"})
+    return tuple(found)
+
+
+def remove(doomed: Sequence[Found], stack: str | None) -> tuple[Found, ...]:
+    """Remove these objects; returns what was removed, raises where something stays."""
+    engine = open_engine()
+    remove_all(engine, {labels.WORKSPACE: stack} if stack else {})
+    _remove_images(engine, [item for item in doomed if item.kind == "image"])
+    left = belongings(stack, images=any(item.kind == "image" for item in doomed))
+    if left:
+        raise TryAgain(
+            f"{len(left)} objects are still there, the first is {left[0].kind} {left[0].name}.",
+            cure="Run it again:  roadmap-labs clean",
+        )
+    return tuple(doomed)
+
+
+def _remove_images(engine: Engine, doomed: Sequence[Found]) -> None:
+    """An image goes only after those that stand on it, and only the engine knows which these are."""
+    refused = list(doomed)
+    while refused:
+        before, refused = refused, []
+        for item in before:
+            try:
+                engine.remove("image", item.id)
+            except EngineRefused:
+                refused.append(item)
+        if len(refused) == len(before):
+            return
