@@ -17,7 +17,7 @@ from roadmap_labs.engine import labels
 from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine
 from roadmap_labs.engine.sweep import remove_stack
 from roadmap_labs.files import pack
-from roadmap_labs.stack import awaiting, specs
+from roadmap_labs.stack import awaiting, ready, specs
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import (
     FIRST_PEER_INDEX,
@@ -96,6 +96,7 @@ class Stack:
         edge = self._pool.submit(edge_network, self.engine, self.seat) if self.sealed else None
         if self._submission is not None and any(plan.source for plan in self.roles.values()):
             self._source = self._pool.submit(self._deliver, self._submission)
+        self._pool.submit(ready.warm, self.services)
         self._network = network.result()
         relay = self._pool.submit(self._relay, self._network, edge.result()) if edge else None
         started = {plan.name: self._pool.submit(self._start_service, plan) for plan in self.services}
