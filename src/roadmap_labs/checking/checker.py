@@ -73,10 +73,15 @@ class Checker:
         with self._writing, contextlib.suppress(OSError):
             self._socket.sendall(json.dumps(answer).encode() + b"\n")
 
-    def end(self) -> None:
-        """End the process and all that it started, whatever it is doing."""
+    def kill(self) -> None:
+        """End the process and all that it started, whatever it is doing; any thread may, once or twice."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End the process and let go of it."""
+        self.kill()
         self._process.wait()
         self._socket.close()
 

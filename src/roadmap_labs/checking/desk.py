@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from roadmap_labs.errors import LabBroken, Problem
+from roadmap_labs.stack.disturbing import Disturbances
 from roadmap_labs.stack.evidence import RoleBroke, clean
 from roadmap_labs.stack.plan import CHECKER
 from roadmap_labs.stack.running import Replica, Stack
@@ -37,21 +38,30 @@ class Desk:
         # A role that did not come up once does not come up the second time: the first answer stands, so that
         # thirteen checks of a program that never listens cost one time limit, not thirteen.
         self._broken: dict[tuple[str, tuple[tuple[str, str], ...]], RoleBroke] = {}
+        self._disturbances: Disturbances | None = None
+        self._beyond_repair = ""
+        # Counts the checks that are over. A disturbance that was asked for by one of them comes too late.
+        self.turn = 0
         self._verbs: dict[str, Callable[[Stack, Mapping[str, Any]], Answer]] = {
             "services": self._services,
             "run": self._run,
             "state": self._state,
             "logs": self._logs,
+            "disturb": self._disturb,
         }
 
-    def serve(self, verb: str, arguments: Mapping[str, Any]) -> Answer:
-        """Do what an ask wants; raises `Refusal`."""
+    def serve(self, verb: str, arguments: Mapping[str, Any], turn: int | None = None) -> Answer:
+        """Do what an ask wants; raises `Refusal`. `turn` is the value of `turn` when the ask came in."""
         action = self._verbs.get(verb)
         if action is None:
             raise Refusal("I-CHECKER", f"The checks ask for '{verb}', which nobody here knows.")
         try:
             stack = self._raised.result()
             with self._acting:
+                if self._beyond_repair:
+                    raise Refusal("I-STATE", self._beyond_repair)
+                if verb == "disturb" and turn not in (None, self.turn):
+                    raise Refusal("I-CHECKER", "The check that wanted to disturb something is over.")
                 return action(stack, arguments)
         except RoleBroke as broke:
             raise Refusal(
@@ -63,6 +73,17 @@ class Desk:
             raise Refusal("I-ENGINE", problem.message) from problem
         except (KeyError, TypeError, ValueError) as error:
             raise Refusal("I-CHECKER", f"The ask '{verb}' makes no sense: {error!r}.") from error
+
+    def put_right(self, check: str) -> None:
+        """Undo whatever the check has disturbed. Where that fails nothing that follows would mean anything."""
+        with self._acting:
+            self.turn += 1
+            if self._disturbances is None:
+                return
+            try:
+                self._disturbances.put_right()
+            except Problem as problem:
+                self._beyond_repair = f"What {check} had disturbed could not be put right: {problem.message}"
 
     def ended_roles(self) -> tuple[RoleBroke, ...]:
         """Replicas that ended by themselves since the last look."""
@@ -82,6 +103,7 @@ class Desk:
                 "internal_port": plan.manifest.port,
                 "settings": dict(plan.settings),
                 "checker": {"user": CHECKER, "password": plan.checker_password},
+                "speaks": plan.manifest.ready,
             }
             for plan in stack.services
         }
@@ -99,9 +121,22 @@ class Desk:
             raise
         return {"replicas": [_replica(replica) for replica in replicas]}
 
+    def _disturb(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        if self._disturbances is None:
+            self._disturbances = Disturbances(stack)
+        how, name = str(arguments["how"]), str(arguments["name"])
+        if how == "signal":
+            self._disturbances.signal(name, str(arguments["signal"]))
+        else:
+            self._disturbances.verbs[how](name)
+        return self._state(stack, arguments)
+
     def _state(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
-        state = stack.engine.inspect(stack.containers[str(arguments["name"])])
+        name = str(arguments["name"])
+        state = stack.engine.inspect(stack.containers[name])
         return {
+            "disturbed": self._disturbances is not None and self._disturbances.touched(name),
+            "networks": len(state.addresses),
             "status": state.status,
             "exit_code": state.exit_code,
             "out_of_memory": state.out_of_memory,

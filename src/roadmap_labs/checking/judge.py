@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -29,6 +30,7 @@ CHECK_SECONDS = (
     60.0  # what one check may take, enforced inside; the outer limit allows all of them and the stack
 )
 _STACK_SECONDS = 180.0
+_DESK = "roadmap-labs-desk-"
 # Outcomes for which a role that ended by itself is the better explanation.
 _EXPLAINED_BY_AN_END = frozenset(("fail", "error", "infra"))
 
@@ -46,10 +48,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told while it goes on; both calls come from one thread."""
+    """Who is told while it goes on; all calls come from one thread.
+
+    `begun` gets what ends the judgement early, `left` why something of the stack could not be removed.
+    """
 
     started: Callable[[Check], None] = lambda check: None
     judged: Callable[[CheckResult], None] = lambda result: None
+    begun: Callable[[Callable[[], None]], None] = lambda end_early: None
+    left: Callable[[Problem], None] = lambda problem: None
 
 
 def judge(order: Order, raise_stack: Callable[[], Stack], watcher: Watcher | None = None) -> Report:
@@ -59,21 +66,39 @@ def judge(order: Order, raise_stack: Callable[[], Stack], watcher: Watcher | Non
     Ctrl-C goes through after everything has been removed.
     """
     began = time.monotonic()
-    desk_folder = Path(tempfile.mkdtemp(prefix="roadmap-labs-"))
+    desk_folder = _desk_folder()
     pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="judge")
     checker = Checker(order.lab.checks_folder, pycache=places.cache() / "pycache", desk=desk_folder)
     stack = _Raising(pool, raise_stack)
     desk = Desk(stack.future)
     for role in order.lab.manifest.roles:
         pool.submit(_warm, desk, role)
+    watcher = watcher or Watcher()
     try:
-        results = _listen(order, checker, desk, pool, watcher or Watcher())
+        watcher.begun(checker.kill)
+        results = _listen(order, checker, desk, pool, watcher)
     finally:
         checker.end()
-        stack.down()
+        try:
+            stack.down()
+        except Problem as problem:  # a verdict that was reached stays one
+            watcher.left(problem)
         pool.shutdown(wait=True)
         shutil.rmtree(desk_folder, ignore_errors=True)
     return Report(order.lab.slug, order.lab.manifest.version, order.seed, time.monotonic() - began, results)
+
+
+def _desk_folder() -> Path:
+    """A folder of this judgement alone; those of processes that were killed go on the way."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_DESK}*-*"):
+        pid = old.name.removeprefix(_DESK).partition("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(old, ignore_errors=True)
+        except (ValueError, OverflowError, PermissionError):
+            continue  # not ours
+    return Path(tempfile.mkdtemp(prefix=f"{_DESK}{os.getpid()}-"))
 
 
 def _warm(desk: Desk, role: str) -> None:
@@ -118,6 +143,7 @@ def _listen(
                 watcher.started(by_id[ledger.started])
             elif message.get("event") == "verdict":
                 result = ledger.accept(message)
+                desk.put_right(str(message.get("check")))
                 if result is not None:
                     result = _explained(result, desk.ended_roles())
                     ledger.replace(result)
@@ -132,6 +158,7 @@ def _listen(
                 break
     except TimeoutError:
         trouble.append(f"The checks were not done after {limit:.0f} s.")
+    desk.put_right(ledger.started)  # a checking process that died gave no verdict to do it after
     results = ledger.whole(_missing(ledger))
     if any(result.code == "I-CHECKER" for result in results):
         results = _with_log(results, trouble, checker.said())
@@ -155,11 +182,16 @@ def _answer(
         )
         return
 
+    turn = desk.turn
+
     def serve() -> None:
         try:
-            checker.reply(ask, ok=desk.serve(verb, arguments))
+            checker.reply(ask, ok=desk.serve(verb, arguments, turn))
         except Refusal as refusal:
             checker.reply(ask, error=refusal.error)
+        except Exception as error:  # noqa: BLE001 (a bug of ours: whoever asked must not wait for ever)
+            said = f"roadmap-labs itself failed at '{verb}': {error!r}."
+            checker.reply(ask, error=Refusal("I-ENGINE", said).error)
 
     pool.submit(serve)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roadmap_labs.harness.crowd import together
+from roadmap_labs.harness.crowd import held, together
 from roadmap_labs.harness.http import Reply
 from roadmap_labs.harness.lab import Lab, Role
 from roadmap_labs.harness.marks import needs
@@ -22,6 +22,7 @@ __all__ = [
     "difference",
     "eventually",
     "fail",
+    "held",
     "needs",
     "never",
     "quote",

@@ -3,10 +3,48 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class Held(Generic[T]):
+    """Calls that are under way, each in a thread of its own. `ended` counts those that are not any more."""
+
+    def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
+        self._results: dict[int, T | Exception] = {}
+        self._crew = [
+            threading.Thread(target=self._work, args=(index, call), daemon=True)
+            for index, call in enumerate(calls)
+        ]
+        for one in self._crew:
+            one.start()
+
+    def _work(self, index: int, call: Callable[[], T]) -> None:
+        try:
+            self._results[index] = call()
+        except Exception as error:  # noqa: BLE001 - handed to whoever asks for the results
+            self._results[index] = error
+
+    @property
+    def ended(self) -> int:
+        """How many calls have returned or raised."""
+        return len(self._results)
+
+    def results(self, within: float) -> list[T | Exception]:
+        """What each call returned or raised; a `TimeoutError` in the place of one that is still under way."""
+        deadline = time.monotonic() + within
+        for one in self._crew:
+            one.join(max(deadline - time.monotonic(), 0))
+        late = TimeoutError(f"still under way after {within:g} s")
+        return [self._results.get(index, late) for index in range(len(self._crew))]
+
+
+def held(calls: Sequence[Callable[[], T]]) -> Held[T]:
+    """Begin calls that will be kept waiting, and go on at once."""
+    return Held(calls)
 
 
 def together(calls: Sequence[Callable[[], T]], threads: int | None = None) -> list[T]:

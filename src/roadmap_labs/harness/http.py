@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,8 +101,9 @@ def request(
     within: float | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
+    sent: Callable[[], object] = lambda: None,
 ) -> Reply:
-    """Send one request and read the whole answer, all of it in `within` seconds."""
+    """Send one request and read the whole answer, all of it in `within` seconds. `sent` is called in between."""
     seconds = WITHIN * waiting.factor() if within is None else within
     asked = f"{name}: {method} {path}"
     started = time.monotonic()
@@ -110,7 +111,7 @@ def request(
         with socket.create_connection((host, port), timeout=seconds) as line:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             talk = _Talk(line, started + seconds, seconds, asked, started)
-            return _exchange(talk, method, path, _headers(host, port, headers, body), body)
+            return _exchange(talk, method, path, _headers(host, port, headers, body), body, sent)
     except TimeoutError:
         raise LearnerBroke(
             "L-TIME",
@@ -137,7 +138,14 @@ def _headers(host: str, port: int, extra: Mapping[str, str] | None, body: bytes)
     return list(found.items())
 
 
-def _exchange(talk: _Talk, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Reply:
+def _exchange(
+    talk: _Talk,
+    method: str,
+    path: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    told: Callable[[], object],
+) -> Reply:
     wire = talk.wire
     sent = wire.send(h11.Request(method=method, target=path, headers=headers)) or b""
     if body:
@@ -145,6 +153,7 @@ def _exchange(talk: _Talk, method: str, path: str, headers: list[tuple[str, str]
     sent += wire.send(h11.EndOfMessage()) or b""
     try:
         _send(talk, sent)
+        told()
         head = _head(talk)
         return _read_body(talk, head)
     except _NobodyThere as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadmap_labs.harness import http, seeded
 from roadmap_labs.harness.channel import Channel
+from roadmap_labs.harness.disturbing import Disturber
 from roadmap_labs.harness.service import Service, service_of
 from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
 
@@ -61,6 +62,8 @@ class Role:
             state = self.channel.ask("state", name=self.name)
         except (LabFault, LearnerBroke):
             return None  # what was seen first is the better story
+        if state.get("disturbed"):
+            return None  # it ended because the check wanted it to
         if state.get("out_of_memory"):
             return LearnerBroke(
                 "L-OOM",
@@ -84,6 +87,14 @@ class Stage:
         self.seed = seed
         self.observers: dict[str, Any] = {}
         self.opening = threading.Lock()
+        self.disturber = Disturber(channel, self._server, self._renew)
+
+    def _server(self, name: str) -> Service | None:
+        return self.services.get(name)
+
+    def _renew(self, name: str) -> None:
+        with self.opening:
+            self.observers.pop(name, None)
 
     @cached_property
     def services(self) -> Mapping[str, Service]:
@@ -98,13 +109,21 @@ class Stage:
 
 
 class Lab:
-    """The fixture `lab`: one check's view of the running system."""
+    """The fixture `lab`: one check's view of the running system.
+
+    Disturbances are the words of `harness/disturbing.py`: `with lab.paused("redis"):`, `lab.kill(role.name)`, …
+    """
 
     def __init__(self, stage: Stage, check: str) -> None:
         self.stage = stage
         self.check = check
         self.seed = stage.seed
         self.random: random.Random = seeded.source(stage.seed, check)
+        one = stage.disturber
+        self.paused, self.stopped, self.disconnected = one.paused, one.stopped, one.disconnected
+        self.pause, self.unpause, self.stop, self.start = one.pause, one.unpause, one.stop, one.start
+        self.kill, self.signal, self.restart = one.kill, one.signal, one.restart
+        self.disconnect, self.reconnect = one.disconnect, one.reconnect
 
     def run(self, role: str, *, environment: Mapping[str, str] | None = None) -> Role:
         """The first replica of a role, running and ready."""

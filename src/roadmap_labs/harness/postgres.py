@@ -7,6 +7,7 @@ shows as idle has added everything it ran.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,36 @@ class Postgres:
         )  # fmt: skip
         line.run("set statement_timeout = '25s'")
         return line
+
+    def another(self) -> Postgres:
+        """A connection of its own to the same server, for what a session holds: locks, transactions, settings."""
+        return Postgres(self.service)
+
+    def refusal(self, sql: str, **parameters: Any) -> str:
+        """The SQLSTATE with which the server refuses a statement; nothing where it does not."""
+        with self._turn:
+            try:
+                self._line = self._line or self._open()
+                self._line.run(sql, **parameters)
+            except pg8000.exceptions.DatabaseError as error:
+                said = error.args[0] if error.args else None
+                return str(said.get("C", "?")) if isinstance(said, dict) else "?"
+            except OSError as error:
+                raise LabFault(f"{self.service.name} refused the checks: {error}.", code="I-STATE") from None
+        return ""
+
+    def close(self) -> None:
+        """End the connection; what it held is released, what it had begun is undone."""
+        with self._turn, contextlib.suppress(OSError, pg8000.exceptions.Error):
+            line, self._line = self._line, None
+            if line is not None:
+                line.close()
+
+    def __enter__(self) -> Postgres:
+        return self
+
+    def __exit__(self, *_ended: object) -> None:
+        self.close()
 
     def settled(self) -> tuple[str, ...]:
         """Waits until every session of the program is at rest; what still runs when patience ends is given back."""

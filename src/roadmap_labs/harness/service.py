@@ -18,6 +18,7 @@ class Service:
     settings: Mapping[str, str]
     user: str
     password: str = field(repr=False)
+    speaks: str = ""  # "redis", "postgres", "http:/path", "tcp": what a short greeting must look like
 
 
 def service_of(name: str, found: Mapping[str, Any]) -> Service:
@@ -31,4 +32,5 @@ def service_of(name: str, found: Mapping[str, Any]) -> Service:
         dict(found.get("settings") or {}),
         str(account.get("user", "checker")),
         str(account.get("password", "")),
+        str(found.get("speaks", "")),
     )

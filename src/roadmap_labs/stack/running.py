@@ -139,10 +139,15 @@ class Stack:
 
     def _data_volume(self, service: str) -> str:
         """The volume of a service's data; a playground goes on with the one that it has."""
-        volume, marks = self.seat.name(f"{service}-data"), self.seat.labels("data", service)
-        kept = {key: marks[key] for key in (labels.STACK, labels.PART, labels.SERVICE)}
-        if not self.engine.find("volume", kept):
-            self.engine.create_volume(volume, marks)
+        marks = self.seat.labels("data", service)
+        kept = self.engine.find(
+            "volume", {key: marks[key] for key in (labels.STACK, labels.PART, labels.SERVICE)}
+        )
+        if kept:
+            return kept[0].name
+        # Named by the run: what still removes a dead run's volume must never mean this one.
+        volume = self.seat.name(f"{service}-data-{self.seat.run}")
+        self.engine.create_volume(volume, marks)
         return volume
 
     def _create_and_start(self, spec: ContainerSpec) -> str:
@@ -159,7 +164,8 @@ class Stack:
         return container
 
     def _published(self, container: str, port: int) -> Door:
-        return Door("127.0.0.1", self.engine.inspect(container).published[port])
+        # One that has ended already publishes nothing. Port 0 answers nobody, and whoever waits there finds the end.
+        return Door("127.0.0.1", self.engine.inspect(container).published.get(port, 0))
 
     def _await_service(self, plan: ServicePlan) -> None:
         seconds = awaiting.SERVICE_SECONDS * self.time_factor
@@ -180,7 +186,7 @@ class Stack:
         known = self.replicas.get(name)
         if known is not None and known.environment == environment and self._runs(known):
             return known
-        self._drop(name)
+        self.drop(name)
         leg = self._leg(name)
         spec = specs.role_spec(
             self.seat,
@@ -212,7 +218,7 @@ class Stack:
             image = self.images.base
             raise awaiting.why_silent(self.engine, self.seat, plan, name, container, image=image) from None
 
-    def _drop(self, name: str) -> None:
+    def drop(self, name: str) -> None:
         """Remove a replica, whether it ever was ready or not."""
         self.replicas.pop(name, None)
         container = self.containers.pop(name, None)
@@ -228,8 +234,26 @@ class Stack:
                 awaiting.raise_if_ended(self.engine, plan, name, replica.container, "during this check")
             except RoleBroke as broke:
                 found.append(broke)
-                self._drop(name)
+                self.drop(name)
         return tuple(found)
+
+    # -- disturbances: what stack/disturbing.py needs and only a stack can do -----------------------------------
+
+    def start_again(self, name: str) -> None:
+        """Start a service that has ended, and return when it answers a login."""
+        plan = next(plan for plan in self.services if plan.name == name)
+        self.engine.start(self.containers[name])
+        self._await_service(plan)
+
+    def cut(self, name: str) -> None:
+        """Take a container off the lab's network."""
+        self.engine.disconnect(self.containers[name], self._leg(name).network)
+
+    def mend(self, name: str) -> None:
+        """Put a container back on the lab's network, where it stood."""
+        leg = self._leg(name)
+        if leg.network not in self.engine.inspect(self.containers[name]).addresses:
+            self.engine.connect(self.containers[name], leg)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -283,3 +283,39 @@ def test_what_a_check_prints_is_no_verdict(lab: Callable[[str], Lab]) -> None:
         )
     )
     assert _outcomes(report) == ["pass", "infra", "infra"]
+
+
+def test_a_bug_of_ours_is_answered_so_that_no_check_waits_for_ever(
+    lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: PaperStack, name: str, count: int, environment: Mapping[str, str]) -> None:
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(PaperStack, "role", broken)
+    report, _, _ = _judge(lab(_THREE))
+    assert _outcomes(report) == ["infra"] * 3
+    assert "AttributeError" in report.results[0].message
+
+
+def test_a_judgement_can_be_ended_early_from_outside(lab: Callable[[str], Lab]) -> None:
+    endless = '''
+        import time
+
+        def test_t1_a():
+            """A"""
+            time.sleep(50)
+
+        def test_t1_b():
+            """B"""
+
+        def test_t1_c():
+            """C"""
+        '''
+    ends: list[Callable[[], None]] = []
+    stack = PaperStack()
+    watcher = Watcher(begun=ends.append, started=lambda check: ends[0]())
+    whole = lab(endless)
+    report = judge(Order(whole, whole.checks, 7), lambda: stack, watcher)  # type: ignore[arg-type, return-value]
+    assert _outcomes(report) == ["infra"] * 3
+    assert report.seconds < 30
+    assert stack.downs == 1
