@@ -33,7 +33,7 @@ def _read(folder: Path, under: str) -> Iterator[File]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise LabBroken(f"{path} is neither a file nor a folder.", cure="Replace it by a plain file.")
         if path.is_file() and not any(
-            part.endswith("cache__") or part.endswith("_cache") for part in path.parts
+            part.endswith("cache__") or part.endswith("_cache") for part in path.relative_to(folder).parts
         ):
             name = under + path.relative_to(folder).as_posix()
             yield File(name, path.read_bytes(), bool(path.stat().st_mode & 0o100))

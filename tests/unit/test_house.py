@@ -26,8 +26,9 @@ MAY_USE = {
     "harness": {"model"},
     "checking": {"errors", "model", "places", "content", "stack"},
     "verbs": {"errors", "model", "places", "content", "engine", "stack", "checking", "playground"},
-    "render": {"errors", "model", "content", "playground", "verbs"},
-    "cli": {"errors", "model", "places", "content", "checking", "verbs", "render"},
+    "authoring": {"errors", "files", "model", "places", "content", "engine", "stack", "checking", "verbs"},
+    "render": {"errors", "model", "content", "playground", "verbs", "authoring"},
+    "cli": {"errors", "model", "places", "content", "checking", "verbs", "authoring", "render"},
     "__main__": {"cli"},
     "__init__": set(),
 }

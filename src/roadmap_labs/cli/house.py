@@ -67,7 +67,7 @@ def images_list(as_json: AsJson = False) -> int:
         return 0
     for row in rows:
         state = f"✓ present  {row.size_bytes / 1e6:6.0f} MB" if row.present else "· missing"
-        screen.out(f"  {row.ref:<52} {state}")
+        screen.out(f"  {row.ref:<52} {state}" + ("" if row.wanted else "   no lab needs it"))
     if not all(row.present for row in rows):
         screen.note("\nBuild them:  roadmap-labs images build")
     return 0

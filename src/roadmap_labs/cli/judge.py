@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from roadmap_labs.cli import screen
-from roadmap_labs.cli.options import AsJson, Elsewhere, complete_labs, here, teller
-from roadmap_labs.errors import BadSubmission, LabBroken, Problem
+from roadmap_labs.cli.options import AsJson, Elsewhere, complete_labs, here, teller, time_factor
+from roadmap_labs.errors import EngineRefused, LabBroken, Problem
+
+if TYPE_CHECKING:
+    from roadmap_labs.content.shelf import Lab
+    from roadmap_labs.model import Check, CheckResult, Report
 
 
 def check(
@@ -54,12 +58,9 @@ def check(
     where = here(elsewhere)
     where = where / folder if folder else where
     number = verbs.seed_of(seed)
-    try:
-        what = verbs.subject(where, lab, solution=solution)
-    except BadSubmission as problem:
-        return _refused(verbs, where, lab, task or [], only or [], number, problem, as_json=as_json)
+    what = verbs.subject(where, lab, solution=solution)
     chosen = verbs.choose(what.lab, [one.lower() for one in task or []], only or [])
-    order = Order(what.lab, chosen, number, fail_fast=fail_fast, time_factor=_time_factor())
+    order = Order(what.lab, chosen, number, fail_fast=fail_fast, time_factor=time_factor())
     if what.space is not None:
         screen.speak_of(what.space.folder)
     progress = screen.Progress(quiet=as_json)
@@ -77,14 +78,14 @@ def check(
 class _Live:
     """Prints each verdict as it falls, below the head of its task."""
 
-    def __init__(self, lab, progress: screen.Progress, *, quiet: bool) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, lab: Lab, progress: screen.Progress, *, quiet: bool) -> None:
         self._lab, self._progress, self._quiet, self._task = lab, progress, quiet, ""
 
-    def started(self, one) -> None:  # type: ignore[no-untyped-def]
+    def started(self, one: Check) -> None:
         if sys.stderr.isatty():
             self._progress.phase(one.title)
 
-    def judged(self, result) -> None:  # type: ignore[no-untyped-def]
+    def judged(self, result: CheckResult) -> None:
         if self._quiet:
             return
         from roadmap_labs.render import report as text
@@ -96,62 +97,22 @@ class _Live:
         screen.out(text.check_line(result, screen.paint_for(sys.stdout)))
 
 
-def _refused(  # type: ignore[no-untyped-def]
-    verbs,
-    where: Path,
-    lab: str | None,
-    task: list[str],
-    only: list[str],
-    seed: int,
-    problem: BadSubmission,
-    *,
-    as_json: bool,
-) -> int:
-    if not as_json:
-        raise problem
-    from roadmap_labs.content import shelf, workspace
-    from roadmap_labs.model import document
-
-    space = workspace.find(where)
-    whole = shelf.load_lab(lab or (space.lab if space else ""))
-    screen.out_json(document(verbs.refused_report(whole, verbs.choose(whole, task, only), seed, problem)))
-    return problem.exit_code
-
-
-def _show(report, lab, problem: Problem | None, *, as_json: bool) -> int:  # type: ignore[no-untyped-def]
+def _show(report: Report, lab: Lab, problem: Problem | None, *, as_json: bool) -> int:
     from roadmap_labs.model import document
     from roadmap_labs.render import report as text
 
-    if isinstance(problem, BadSubmission):
-        # The image of the learner's own Dockerfile: found out while the stack was being raised.
-        report = replace(
-            report,
-            results=tuple(
-                replace(one, outcome="error", code="L-SUBM", message=problem.message)
-                for one in report.results
-            ),
-        )
     if as_json:
         screen.out_json(document(report))
+    elif problem is not None:
+        raise problem
     else:
         screen.out(text.summary(report, lab, width=screen.width(), paint=screen.paint_for(sys.stdout)))
     if problem is not None:
-        if not as_json and problem.cure:
-            screen.note(problem.cure)
         return problem.exit_code
     if report.verdict == "infra":
-        return LabBroken.exit_code
+        codes = {result.code for result in report.results if result.outcome == "infra"}
+        return EngineRefused.exit_code if codes <= {"I-ENGINE", "I-CAPACITY"} else LabBroken.exit_code
     return 0 if report.verdict == "pass" else 1
-
-
-def _time_factor() -> float:
-    """LAB_TIME_FACTOR stretches our own waiting on a slow machine, never a limit of the learner's."""
-    import os
-
-    try:
-        return min(max(float(os.environ.get("LAB_TIME_FACTOR", "1")), 1.0), 20.0)
-    except ValueError:
-        return 1.0
 
 
 def hint(
@@ -175,7 +136,8 @@ def hint(
     if as_json:
         screen.out_json({"schema": "roadmap-labs.hint/v1", **asdict(shown)})
         return 0
-    screen.out(f"{shown.task.upper()} {shown.title} · hint {shown.level} of {shown.levels}\n\n{shown.text}\n")
+    screen.out(f"{shown.task.upper()} {shown.title} · hint {shown.level} of {shown.levels}\n")
+    screen.out(textwrap.fill(shown.text, min(screen.width() - 2, 100)) + "\n")
     if shown.level < shown.levels:
         screen.out(f"One more:  roadmap-labs hint {shown.task}")
     elif not shown.new:

@@ -15,7 +15,7 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"
 import typer
 
 from roadmap_labs import __version__
-from roadmap_labs.cli import edge, house, judge, options, play, shelf
+from roadmap_labs.cli import edge, house, judge, lab, options, play, shelf
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -29,6 +29,10 @@ app = typer.Typer(
 )
 images = typer.Typer(
     no_args_is_help=True, context_settings=_SETTINGS, help="Build and list the labs' images."
+)
+
+labs = typer.Typer(
+    no_args_is_help=True, context_settings=_SETTINGS, help="For authors: look at a lab, prove it."
 )
 
 
@@ -81,6 +85,10 @@ app.add_typer(images, name="images")
 images.command("build", context_settings=_SETTINGS)(house.images_build)
 images.command("list", context_settings=_SETTINGS)(house.images_list)
 app.command(context_settings=_SETTINGS)(shelf.schema)
+app.add_typer(labs, name="lab")
+labs.command(context_settings=_SETTINGS)(lab.lint)
+labs.command(context_settings=_SETTINGS)(lab.prove)
+labs.command(context_settings=_SETTINGS)(lab.status)
 
 
 def _command() -> int:

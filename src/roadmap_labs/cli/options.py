@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,14 @@ def teller(progress: screen.Progress) -> Callable[[str, str], None]:
             progress.phase(phase)
 
     return tell
+
+
+def time_factor() -> float:
+    """LAB_TIME_FACTOR stretches our own waiting on a slow machine, never a limit of the learner's."""
+    try:
+        return min(max(float(os.environ.get("LAB_TIME_FACTOR", "1")), 1.0), 20.0)
+    except ValueError:
+        return 1.0
 
 
 Elsewhere = Annotated[

@@ -63,9 +63,9 @@ def info(lab: LabName, as_json: AsJson = False) -> int:
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="lab, service, scaffold or result.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="lab, mutant, service, scaffold or result.")],
 ) -> int:
-    """Print a JSON Schema: of the three manifests for editors, or of `check --json`."""
+    """Print a JSON Schema: of the four manifests for editors, or of `check --json`."""
     import json
 
     from pydantic import BaseModel
@@ -74,6 +74,7 @@ def schema(
 
     shapes: dict[str, type[BaseModel]] = {
         "lab": manifest.LabManifest,
+        "mutant": manifest.MutantManifest,
         "service": manifest.ServiceManifest,
         "scaffold": manifest.ScaffoldManifest,
     }

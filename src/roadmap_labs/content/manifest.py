@@ -1,4 +1,7 @@
-"""The shapes of lab.yaml, service.yaml and scaffold.yaml. Knows nothing of containers, pytest or a learner's folder."""
+"""The shapes of lab.yaml, mutant.yaml, service.yaml and scaffold.yaml.
+
+Knows nothing of containers, pytest or a learner's folder.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,26 @@ class LabManifest(_Shape):
     tasks: dict[TaskId, Task] = Field(min_length=1)
 
 
+class Edit(_Shape):
+    """Some lines of one file of the solution, and what stands there instead; indentation comes from the file."""
+
+    file: Text
+    old: str = Field(min_length=1)
+    new: str
+
+
+class MutantManifest(_Shape):
+    """mutant.yaml: one wrong idea, and the check that must find it."""
+
+    format: Literal[1]
+    belief: Text = Field(description="What the colleague believed, in one sentence.")
+    scaffold: Slug | None = Field(default=None, description="The lab's first, where none is named.")
+    caught_by: CheckId
+    code: Text = Field(description="The feedback code that the check must give.")
+    says: Text = Field(description="A few words that the learner's message must contain.")
+    edits: tuple[Edit, ...] = Field(default=(), strict=False)
+
+
 class ServiceManifest(_Shape):
     """service.yaml: one real server."""
 
@@ -138,6 +161,6 @@ def _sentence(document: Document, problem: Any, shape: type[BaseModel]) -> str:
 
 
 def _near(key: str, shape: type[BaseModel]) -> str:
-    known = {field for model in (shape, ServiceUse, Role, Task) for field in model.model_fields}
+    known = {field for model in (shape, ServiceUse, Role, Task, Edit) for field in model.model_fields}
     close = difflib.get_close_matches(key, sorted(known), n=1)
     return f"; did you mean '{close[0]}'" if close else ""

@@ -85,13 +85,13 @@ def status(playing: Playing) -> str:
 
 def _row(part: Part) -> str:
     state = part.state
-    if state is None:
-        return f"  ✗ {part.name:<14} missing"
+    remark = ""
+    if state is not None and part.running:
+        remark = f"since {state.started_at[:19].replace('T', ' ')}"
+    elif state is not None and part.status in ("exited", "dead"):
+        remark = f"exit code {state.exit_code}"
     sign = "✓" if part.running else "✗"
-    since = (
-        f"since {state.started_at[:19].replace('T', ' ')}" if part.running else f"exit code {state.exit_code}"
-    )
-    return f"  {sign} {part.name:<14} {state.status:<10} {since}"
+    return f"  {sign} {part.name:<14} {part.status:<12} {remark}".rstrip()
 
 
 def stacks(rows: Iterable[Mapping[str, object]]) -> str:

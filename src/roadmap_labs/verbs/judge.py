@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roadmap_labs.checking.judge import Order, Watcher, judge
@@ -28,11 +28,11 @@ EXPIRES_SECONDS = 2 * 60 * 60
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: a lab, the files, and the workspace they come from, if any."""
+    """What is judged: a lab, the files (or why they were refused), and the workspace they come from, if any."""
 
     lab: Lab
     scaffold: str
-    submission: Submission
+    submission: Submission | BadSubmission
     folder: Path
     space: Workspace | None
 
@@ -58,7 +58,11 @@ def subject(folder: Path, slug: str | None, *, solution: bool) -> Subject:
     if solution:
         files = submission_of(solution_files(lab, shelf.load_scaffold(scaffold)))
         return Subject(lab, scaffold, files, root, None)
-    return Subject(lab, scaffold, take_in(root), root, space)
+    try:
+        files = take_in(root)
+    except BadSubmission as refusal:
+        return Subject(lab, scaffold, refusal, root, space)
+    return Subject(lab, scaffold, files, root, space)
 
 
 def choose(lab: Lab, tasks: Sequence[str], only: Sequence[str]) -> tuple[Check, ...]:
@@ -88,6 +92,25 @@ def check(order: Order, what: Subject, tell: Tell, watcher: Watcher) -> Judged:
     """Judge on a fresh stack. What the machine or the submission refuses is part of the report."""
     run = secrets.token_hex(5)
     watchdog = guard(run)
+    left: list[Problem] = []
+    judged = on_fresh_stack(order, what, run, tell, replace(watcher, left=left.append))
+    if left:
+        tell(f"{left[0].message} What is left is being removed in the background.", "")
+    elif judged.report.verdict != "infra":
+        watchdog.done()  # else the watchdog looks once more: a call that was given up may still be carried out
+    if isinstance(judged.problem, EngineUnavailable):
+        raise judged.problem
+    if what.space is not None:
+        outcomes = {result.check.id: result.outcome for result in judged.report.results}
+        workspace.remember_check(what.space, judged.report.verdict, judged.report.score, outcomes)
+    return judged
+
+
+def on_fresh_stack(order: Order, what: Subject, run: str, tell: Tell, watcher: Watcher) -> Judged:
+    """Judge on a stack that carries the id of this run, whose watchdog exists already; any thread may."""
+    files = what.submission
+    if isinstance(files, BadSubmission):
+        return Judged(_refused(order, files), files)
     refused: list[Problem] = []
 
     def raise_stack() -> Stack:
@@ -105,27 +128,22 @@ def check(order: Order, what: Subject, tell: Tell, watcher: Watcher) -> Judged:
                 owner=owner(),
                 seconds=EXPIRES_SECONDS,
             )
-            return sealed_stack(
-                engine, what.lab, chair, what.scaffold, what.submission, tell, order.time_factor
-            )
+            return sealed_stack(engine, what.lab, chair, what.scaffold, files, tell, order.time_factor)
         except Problem as problem:
             refused.append(problem)
             raise
 
     report = judge(order, raise_stack, watcher)
-    watchdog.done()
-    if refused and isinstance(refused[0], EngineUnavailable):
-        raise refused[0]
-    if what.space is not None:
-        outcomes = {result.check.id: result.outcome for result in report.results}
-        workspace.remember_check(what.space, report.verdict, report.score, outcomes)
-    return Judged(report, refused[0] if refused else None)
+    problem = refused[0] if refused else None
+    if isinstance(problem, BadSubmission):  # the learner's own Dockerfile can't be built
+        report = _refused(order, problem)
+    return Judged(report, problem)
 
 
-def refused_report(lab: Lab, checks: tuple[Check, ...], seed: int, problem: BadSubmission) -> Report:
+def _refused(order: Order, problem: BadSubmission) -> Report:
     """The report of a folder that was not taken in: every check is an error of the learner's side."""
-    results = tuple(CheckResult(check, "error", "L-SUBM", problem.message) for check in checks)
-    return Report(lab.slug, lab.manifest.version, seed, 0.0, results)
+    results = tuple(CheckResult(check, "error", "L-SUBM", problem.message) for check in order.checks)
+    return Report(order.lab.slug, order.lab.manifest.version, order.seed, 0.0, results)
 
 
 @dataclass(frozen=True)

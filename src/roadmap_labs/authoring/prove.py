@@ -1,0 +1,260 @@
+"""Proves a lab by running it: starter, solution and mutants, side by side, each on a stack of its own. Prints nothing.
+
+All runs share one run id and one watchdog, so whatever happens to this process, everything that the proof made is
+found by that id and removed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from roadmap_labs.authoring import verdicts
+from roadmap_labs.authoring.burden import busy
+from roadmap_labs.authoring.verdicts import Done, Run
+from roadmap_labs.checking.judge import CHECK_SECONDS, Order, Watcher
+from roadmap_labs.content import shelf
+from roadmap_labs.content.mutants import Mutant, load_mutants, mutant_files
+from roadmap_labs.content.rendering import solution_files, starter_files
+from roadmap_labs.content.shelf import Lab
+from roadmap_labs.content.submission import Submission, submission_of
+from roadmap_labs.engine import labels
+from roadmap_labs.engine.docker_engine import open_engine
+from roadmap_labs.engine.protocol import Engine, Kind
+from roadmap_labs.engine.sweep import sweep
+from roadmap_labs.engine.watchdog import Guard, guard
+from roadmap_labs.errors import NotFound
+from roadmap_labs.model import Check, Report
+from roadmap_labs.stack.assembly import Tell, gather
+from roadmap_labs.verbs.judge import Subject, on_fresh_stack, seed_of
+
+_KINDS: tuple[Kind, ...] = ("container", "network", "volume")
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be proven, how often, and how many stacks may stand at once (0: as the machine allows)."""
+
+    slug: str
+    mutants: tuple[str, ...] = ()  # only these; then starter and solution are left out
+    repeat: int = 1
+    repeat_mutants: int = 1
+    load: bool = False
+    jobs: int = 0
+    whole: bool = False  # mutants are judged beyond the check that catches them
+    time_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Proving:
+    """How a proof went."""
+
+    lab: Lab
+    mutants: tuple[Mutant, ...]
+    done: tuple[Done, ...]
+    problems: tuple[str, ...]  # of the proof as a whole; a run's own stand in `done`
+    seconds: float
+    jobs: int
+    busy: int
+    engine: str
+    partial: bool
+
+    @property
+    def proven(self) -> bool:
+        return not self.problems and not any(one.wrong for one in self.done)
+
+    def solutions(self) -> tuple[Report, ...]:
+        """The reports of all runs of the solution."""
+        return tuple(one.report for one in self.done if one.run.kind == "solution")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told while it goes on. `finished` is called from the caller's thread, `at` from any."""
+
+    tell: Tell = lambda phase, step: None
+    planned: Callable[[int, int], None] = lambda runs, jobs: None
+    at: Callable[[Run, Check], None] = lambda run, check: None
+    finished: Callable[[Done], None] = lambda done: None
+
+
+@dataclass
+class _Bench:
+    """What the runs of one proof share."""
+
+    lab: Lab
+    mutants: dict[str, Mutant]
+    wish: Wish
+    id: str
+    told: Told
+    stopped: threading.Event = field(default_factory=threading.Event)
+    running: dict[Run, Callable[[], None]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)  # removals that the engine refused, by run
+
+
+def prove(wish: Wish, told: Told | None = None) -> Proving:
+    """Run the proof. To be called before any thread exists, because it forks the watchdog."""
+    began = time.monotonic()
+    lab = shelf.load_lab(wish.slug)
+    mutants = _chosen(lab, wish.mutants)
+    bench = _Bench(lab, {mutant.id: mutant for mutant in mutants}, wish, secrets.token_hex(5), told or Told())
+    runs = planned(lab, mutants, wish)
+    files = {run: _files(bench, run) for run in runs}  # a mutant that does not fit ends it here
+    watchdog = guard(bench.id)
+    engine = open_engine()
+    sweep(engine)
+    for scaffold in dict.fromkeys(_scaffold(bench, run) for run in runs):
+        gather(engine, lab, scaffold, submission_of(()), bench.told.tell)
+    jobs = wish.jobs or jobs_for(engine, lab)
+    bench.told.planned(len(runs), jobs)
+    with busy() if wish.load else nullcontext(0) as burden:
+        done = _all(bench, files, jobs)
+    left = _left(engine, bench.id, watchdog)
+    problems = [*left, *(bench.refused if left else ()), *_as_a_whole(bench, done)]
+    facts = engine.facts()
+    engine.close()
+    return Proving(
+        lab, mutants, done, tuple(problems), time.monotonic() - began, jobs, burden, facts.version, bool(wish.mutants)
+    )  # fmt: skip
+
+
+def planned(lab: Lab, mutants: Sequence[Mutant], wish: Wish) -> tuple[Run, ...]:
+    """Every run of a proof, the long ones first: so the last ones to end are short."""
+    order = [check.id for check in lab.checks]
+    late_first = sorted(mutants, key=lambda one: -order.index(one.manifest.caught_by))
+    runs: list[Run] = []
+    if not wish.mutants:
+        for scaffold in lab.manifest.scaffolds:
+            runs.append(Run("starter", scaffold, 1, seed_of(None)))
+            runs += [Run("solution", scaffold, turn, seed_of(None)) for turn in range(1, wish.repeat + 1)]
+    for turn in range(1, wish.repeat_mutants + 1):
+        runs += [Run("mutant", mutant.id, turn, seed_of(None)) for mutant in late_first]
+    return tuple(runs)
+
+
+def _chosen(lab: Lab, ids: Sequence[str]) -> tuple[Mutant, ...]:
+    mutants = load_mutants(lab)
+    wanted = [name.lower() for name in ids]
+    unknown = [name for name in wanted if not any(_means(name, mutant) for mutant in mutants)]
+    if unknown:
+        raise NotFound(
+            f"{lab.slug} has no mutant '{unknown[0]}'.",
+            cure=f"It has: {', '.join(mutant.id for mutant in mutants) or 'none'}",
+        )
+    known = {check.id for check in lab.checks}
+    for mutant in mutants:
+        if mutant.manifest.caught_by not in known:
+            raise NotFound(
+                f"The mutant {mutant.id} names the check {mutant.manifest.caught_by}, which {lab.slug} has not.",
+                cure=f"See all problems:  roadmap-labs lab lint {lab.slug}",
+                fault="this lab",
+            )
+    return tuple(mutant for mutant in mutants if not wanted or any(_means(name, mutant) for name in wanted))
+
+
+def _means(name: str, mutant: Mutant) -> bool:
+    """A mutant may be named by its id or by the first word of it (`m4` for `m4-same-lifetime`)."""
+    return mutant.id == name or mutant.id.split("-")[0] == name
+
+
+def jobs_for(engine: Engine, lab: Lab) -> int:
+    """How many stacks may stand side by side: checks wait much, so more than cores; memory is the other limit."""
+    facts = engine.facts()
+    replicas = sum(role.replicas for role in lab.manifest.roles.values())
+    stack = sum(service.manifest.memory for service in lab.services.values()) + 256 * replicas + 256
+    return max(1, min(facts.cpus, facts.memory_bytes // _MIB // (2 * stack)))
+
+
+def _scaffold(bench: _Bench, run: Run) -> str:
+    return bench.mutants[run.name].scaffold(bench.lab) if run.kind == "mutant" else run.name
+
+
+def _files(bench: _Bench, run: Run) -> Submission:
+    if run.kind == "mutant":
+        return submission_of(mutant_files(bench.lab, bench.mutants[run.name]))
+    made = starter_files if run.kind == "starter" else solution_files
+    return submission_of(made(bench.lab, shelf.load_scaffold(run.name)))
+
+
+def _all(bench: _Bench, files: dict[Run, Submission], jobs: int) -> tuple[Done, ...]:
+    """All runs, so many at once. Whatever ends this early ends the runs, too, and waits until they are gone."""
+    done: list[Done] = []
+    with _pool(bench, jobs) as pool:
+        futures: list[Future[Done]] = [pool.submit(_one, bench, run, what) for run, what in files.items()]
+        for future in as_completed(futures):
+            done.append(future.result())
+            bench.told.finished(done[-1])
+    return tuple(done)
+
+
+@contextmanager
+def _pool(bench: _Bench, jobs: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="prove")
+    try:
+        yield pool
+    finally:
+        bench.stopped.set()
+        for end in tuple(bench.running.values()):
+            end()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one(bench: _Bench, run: Run, files: Submission) -> Done:
+    lab, mutant = bench.lab, bench.mutants.get(run.name) if run.kind == "mutant" else None
+    checks = lab.checks
+    if mutant is not None and not bench.wish.whole:
+        checks = tuple(one for one in checks if one.id in verdicts.up_to(lab, mutant.manifest.caught_by))
+    early = mutant is not None and not bench.wish.whole  # the first that is no pass decides
+    order = Order(lab, checks, run.seed, fail_fast=early, time_factor=bench.wish.time_factor)
+    what = Subject(lab, _scaffold(bench, run), files, lab.folder, None)
+
+    def begun(end: Callable[[], None]) -> None:
+        bench.running[run] = end
+        if bench.stopped.is_set():
+            end()
+
+    watcher = Watcher(
+        started=lambda check: bench.told.at(run, check),
+        begun=begun,
+        left=lambda problem: bench.refused.append(f"{run.kind} {run.name}: {problem.message}"),
+    )
+    try:
+        judged = on_fresh_stack(order, what, bench.id, bench.told.tell, watcher)
+    finally:
+        bench.running.pop(run, None)
+    if judged.problem is not None:
+        return Done(run, judged.report, (judged.problem.message,))
+    return Done(run, judged.report, _wrong(run, judged.report, lab, mutant))
+
+
+def _wrong(run: Run, report: Report, lab: Lab, mutant: Mutant | None) -> tuple[str, ...]:
+    if mutant is not None:
+        return verdicts.mutant_wrong(report, mutant.manifest)
+    return verdicts.starter_wrong(report, lab) if run.kind == "starter" else verdicts.solution_wrong(report)
+
+
+def _left(engine: Engine, run: str, watchdog: Guard) -> tuple[str, ...]:
+    """What this proof has left on the engine; then the watchdog is not told that all is well, and removes it."""
+    found = [item for kind in _KINDS for item in engine.find(kind, {labels.RUN: run})]
+    if not found:
+        watchdog.done()
+    return tuple(f"left on the engine: {item.kind} {item.name}" for item in found)
+
+
+def _as_a_whole(bench: _Bench, done: Sequence[Done]) -> tuple[str, ...]:
+    times = verdicts.longest(one.report for one in done if one.run.kind == "solution")
+    found = verdicts.slow(times, CHECK_SECONDS * bench.wish.time_factor)
+    if bench.wish.mutants:
+        return found
+    caught = [
+        bench.mutants[one.run.name].manifest.caught_by
+        for one in done
+        if one.run.kind == "mutant" and not one.wrong
+    ]
+    return (*found, *(f"no mutant is caught by {check}" for check in verdicts.unkilled(bench.lab, caught)))
