@@ -7,13 +7,15 @@ There is one playground a folder; its stack's id is the folder's. Labels are the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.protocol import ContainerState, Engine, Found, Missing
-from roadmap_labs.engine.sweep import remove_stack
+from roadmap_labs.engine.sweep import KEPT_BY_STOP, remove_stack
+from roadmap_labs.errors import EngineRefused, EngineUnavailable
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import Door
 from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
@@ -30,10 +32,18 @@ class Part:
     kind: str  # "service" or "role"
     state: ContainerState | None
     door: Door | None
+    attached: bool = True  # to the playground's network
+
+    @property
+    def status(self) -> str:
+        """The engine's word for it, or `missing`, or `disconnected` where it runs and nobody reaches it."""
+        if self.state is None:
+            return "missing"
+        return self.state.status if self.attached or self.state.status != "running" else "disconnected"
 
     @property
     def running(self) -> bool:
-        return self.state is not None and self.state.status == "running"
+        return self.status == "running"
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class View:
     parts: tuple[Part, ...]
     data: tuple[Found, ...]  # volumes that are kept
     network: bool
+    stopping: bool = False  # a stop began and is not over
 
     @property
     def exists(self) -> bool:
@@ -50,7 +61,8 @@ class View:
 
     @property
     def whole(self) -> bool:
-        return self.network and bool(self.parts) and all(part.running for part in self.parts)
+        every = bool(self.parts) and all(part.running for part in self.parts)
+        return self.network and every and not self.stopping
 
     def door(self, name: str) -> Door | None:
         return next((part.door for part in self.parts if part.name == name), None)
@@ -68,13 +80,20 @@ def look(engine: Engine, lab: Lab, stack: str) -> View:
     found = {
         item.labels.get(labels.SERVICE, ""): item for item in engine.find("container", {labels.STACK: stack})
     }
+    networks = {network.id for network in engine.find("network", {labels.STACK: stack})}
     parts = []
     for name, kind, port in expected(lab):
         state = _inspect(engine, found[name].id) if name in found else None
         published = state.published.get(port) if state else None
-        parts.append(Part(name, kind, state, Door("127.0.0.1", published) if published else None))
-    data = engine.find("volume", {labels.STACK: stack, labels.PART: "data"})
-    return View(tuple(parts), data, bool(engine.find("network", {labels.STACK: stack})))
+        door = Door("127.0.0.1", published) if published else None
+        parts.append(Part(name, kind, state, door, bool(state and networks & set(state.addresses))))
+    volumes = engine.find("volume", {labels.STACK: stack})
+    return View(
+        tuple(parts),
+        data=tuple(volume for volume in volumes if volume.labels.get(labels.PART) == "data"),
+        network=bool(networks),
+        stopping=any(volume.labels.get(labels.PART) == "stopping" for volume in volumes),
+    )
 
 
 def _inspect(engine: Engine, container: str) -> ContainerState | None:
@@ -86,33 +105,39 @@ def _inspect(engine: Engine, container: str) -> ContainerState | None:
 
 def raise_playground(
     engine: Engine,
+    lab: Lab,
     seat: Seat,
     services: tuple[ServicePlan, ...],
     roles: Mapping[str, RolePlan],
     images: Images,
     folder: Path,
-) -> RoleBroke | None:
+) -> tuple[View, RoleBroke | None]:
     """Raise all parts and mark the playground as whole. The caller holds the folder's lock.
 
     A learner's role that does not come up is told, not undone: the servers are up, and its log explains it.
     """
     before = engine.find("volume", {labels.STACK: seat.stack, labels.PART: "whole"})
+    if not before:
+        remove_stack(engine, seat.stack, keep=())  # data of a start that never came to its end
     stack = Stack(
         engine, seat, services, roles, images=images, sealed=False, folder=folder, ports=_ports(before)
     )
     try:
         stack.up()
         trouble = _raise_roles(stack, roles)
+        view = look(engine, lab, seat.stack)
+        ports = ",".join(f"{name}={door.port}" for name, door in stack.doors.items() if door.port)
+        # The last call that may fail: whoever is told that it did finds nothing of this playground.
+        engine.create_volume(seat.name(f"whole-{seat.run}"), {**seat.labels("whole"), PORTS: ports})
     except BaseException:
         stack.abandon()
         remove_stack(engine, seat.stack, keep=("data", "whole") if before else ())
         raise
-    ports = ",".join(f"{name}={door.port}" for name, door in stack.doors.items())
-    engine.create_volume(seat.name(f"whole-{seat.run}"), {**seat.labels("whole"), PORTS: ports})
-    for marker in before:
-        engine.remove("volume", marker.id)
     stack.abandon()
-    return trouble
+    for marker in before:
+        with suppress(EngineRefused, EngineUnavailable):  # one marker too many says nothing wrong
+            engine.remove("volume", marker.id)
+    return view, trouble
 
 
 def _raise_roles(stack: Stack, roles: Mapping[str, RolePlan]) -> RoleBroke | None:
@@ -133,11 +158,13 @@ def _ports(markers: tuple[Found, ...]) -> dict[str, int]:
 
 
 def stop(engine: Engine, seat: Seat) -> tuple[Found, ...]:
-    """Remove containers and network, keep the data. A marker lets the next command finish what a killed one began."""
-    marker = seat.name(f"stopping-{seat.run}")
-    engine.create_volume(marker, seat.labels("stopping"))
-    removed = remove_stack(engine, seat.stack, keep=("data", "whole", "stopping"))
-    engine.remove("volume", marker)
+    """Remove containers and network, keep the data. A marker lets the next command finish what a killed one began.
+
+    The caller holds the folder's lock, so a marker of somebody else is of a stop that failed: it goes, too. Left
+    behind, it would be obeyed when its owner is gone, and take away the playground that was raised meanwhile.
+    """
+    engine.create_volume(seat.name(f"stopping-{seat.run}"), seat.labels("stopping"))
+    removed = remove_stack(engine, seat.stack, keep=KEPT_BY_STOP)
     return tuple(item for item in removed if item.kind == "container")
 
 

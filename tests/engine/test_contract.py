@@ -100,6 +100,9 @@ def test_container_goes_through_its_life(engine: Engine, stack: str) -> None:
     created = engine.inspect(one)
     assert (created.status, created.started_at, created.name) == ("created", "", f"{stack}-one")
     assert created.labels.items() >= marked(stack).items()
+    image = engine.image(IMAGE)
+    assert image is not None
+    assert created.image == image.id
 
     engine.start(one)
     running = engine.inspect(one)

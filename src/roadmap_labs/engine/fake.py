@@ -95,14 +95,14 @@ class FakeEngine:
     def create_container(self, spec: ContainerSpec) -> str:
         body = create_body(spec, "{}")  # the same allow-list as in front of a real engine
         with self._lock:
-            if spec.image not in self.images and not self._by_id(spec.image):
+            if (image := self.image(spec.image)) is None:
                 raise Missing(f"No such image: {spec.image}")
             for mount in spec.volumes:
                 if mount.volume not in self.volumes:
                     raise Missing(f"No such volume: {mount.volume}")
             if any(other.spec.name == spec.name for other in self.containers.values()):
                 raise Conflict(f"The container name {spec.name} is already in use")
-            one = FakeContainer(spec, fresh_state(spec, self._next_id(), body["HostConfig"]))
+            one = FakeContainer(spec, fresh_state(spec, self._next_id(), image, body["HostConfig"]))
             if spec.attachment is not None:
                 self._attach(one, spec.attachment)
             self.containers[one.state.id] = one

@@ -57,12 +57,14 @@ class FakeContainer:
     archives: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def fresh_state(spec: ContainerSpec, identity: str, host_config: Mapping[str, object]) -> ContainerState:
+def fresh_state(
+    spec: ContainerSpec, identity: str, image: ImageState, host_config: Mapping[str, object]
+) -> ContainerState:
     """A container that was created and never started."""
     return ContainerState(
         id=identity,
         name=spec.name,
-        image=spec.image,
+        image=image.id,
         labels=dict(spec.labels),
         status="created",
         exit_code=0,

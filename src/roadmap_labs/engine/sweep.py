@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.owner import is_dead
 from roadmap_labs.engine.protocol import Engine, Found, Kind
-from roadmap_labs.errors import EngineRefused
+from roadmap_labs.errors import EngineRefused, EngineUnavailable, Problem
 
 KEPT_BY_STOP = ("data", "whole")
 _KINDS: tuple[Kind, ...] = ("container", "network", "volume")
 _AT_ONCE = 8
+_LOOKS = 3
 
 
 def sweep(
@@ -95,25 +96,36 @@ def _died_with_its_run(
 
 def remove_stack(engine: Engine, stack_id: str, keep: tuple[str, ...] = KEPT_BY_STOP) -> tuple[Found, ...]:
     """Remove every object of one stack but those whose PART is in `keep`."""
-    objects = _objects(engine, {labels.STACK: stack_id})
-    return _remove_or_say(engine, [each for each in objects if _part(each) not in keep])
+    return _remove_or_say(engine, {labels.STACK: stack_id}, keep)
 
 
 def remove_all(engine: Engine, wanted: Mapping[str, str]) -> tuple[Found, ...]:
     """Remove every container, network and volume that carries these labels, and is ours at all."""
-    return _remove_or_say(engine, _objects(engine, {labels.STACK: "", **wanted}))
+    return _remove_or_say(engine, {labels.STACK: "", **wanted})
 
 
-def _remove_or_say(engine: Engine, objects: Iterable[Found]) -> tuple[Found, ...]:
-    removed, refusals = _remove_in_order(engine, objects)
+def _remove_or_say(
+    engine: Engine, wanted: Mapping[str, str], keep: tuple[str, ...] = ()
+) -> tuple[Found, ...]:
+    """Remove until a look finds nothing more, up to three looks: what failed once is asked for again."""
+    removed: tuple[Found, ...] = ()
+    refusals: list[Problem] = []
+    for _ in range(_LOOKS):
+        try:
+            objects = [each for each in _objects(engine, wanted) if _part(each) not in keep]
+        except (EngineRefused, EngineUnavailable) as refusal:
+            refusals = [refusal]
+            continue
+        if not objects:
+            return removed
+        gone, refusals = _remove_in_order(engine, objects)
+        removed += gone
     if refusals:
         raise refusals[0]
     return removed
 
 
-def _remove_in_order(
-    engine: Engine, objects: Iterable[Found]
-) -> tuple[tuple[Found, ...], list[EngineRefused]]:
+def _remove_in_order(engine: Engine, objects: Iterable[Found]) -> tuple[tuple[Found, ...], list[Problem]]:
     """Side by side within a step. A playground stops being whole first, and a stop is over last."""
     objects = tuple(objects)
     marks = {part: [each for each in objects if _part(each) == part] for part in ("whole", "stopping")}
@@ -123,12 +135,12 @@ def _remove_in_order(
         marks["stopping"],
     ]
     removed: list[Found] = []
-    refusals: list[EngineRefused] = []
+    refusals: list[Problem] = []
 
     def remove(one: Found) -> None:
         try:
             engine.remove(one.kind, one.id)
-        except EngineRefused as refusal:
+        except (EngineRefused, EngineUnavailable) as refusal:
             refusals.append(refusal)
         else:
             removed.append(one)

@@ -92,14 +92,14 @@ def _raised(
     if view.whole and _same_images(engine, view, gathered):
         return Playing(space, lab, view, _talk(services, view), made=made, images_seconds=images_seconds)
     chair = _seat(lab, space, run)
-    if view.exists or view.network:
+    if view.exists or view.network or view.stopping:
         tell("playground: something of it is missing or changed, raising it anew", "")
         playground.stop(engine, chair)
     tell(f"playground: starting {len(services) + len(roles)} containers", "")
     began = time.monotonic()
-    trouble = playground.raise_playground(engine, chair, services, roles, gathered.common, space.folder)
+    common = gathered.common
+    view, trouble = playground.raise_playground(engine, lab, chair, services, roles, common, space.folder)
     seconds = time.monotonic() - began
-    view = playground.look(engine, lab, space.id)
     return Playing(
         space,
         lab,
@@ -164,7 +164,7 @@ def document(playing: Playing) -> dict[str, object]:
             {
                 "name": part.name,
                 "kind": part.kind,
-                "status": part.state.status if part.state else "missing",
+                "status": part.status,
                 "started_at": part.state.started_at if part.state else "",
                 "host": part.door.host if part.door else None,
                 "port": part.door.port if part.door else None,

@@ -8,9 +8,9 @@ import pytest
 
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.fake import FakeEngine
-from roadmap_labs.engine.protocol import ContainerSpec, Kind, NetworkSpec
+from roadmap_labs.engine.protocol import ContainerSpec, Found, Kind, NetworkSpec
 from roadmap_labs.engine.sweep import find_dead, remove_all, remove_stack, sweep
-from roadmap_labs.errors import EngineRefused
+from roadmap_labs.errors import EngineRefused, EngineUnavailable
 
 IMAGE = "roadmap-labs/debian:trixie"
 
@@ -185,6 +185,29 @@ def test_what_resists_is_said_and_does_not_stop_the_rest(
     assert {found.name for found in sweep(house.engine, dead=dead)} == {"a-c2", "a-n", "a-d"}
     with pytest.raises(EngineRefused, match="busy"):
         remove_stack(house.engine, "a")
+
+
+def test_what_fails_once_is_asked_for_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.stack("a", whole=True)
+    remove, find = house.engine.remove, house.engine.find
+    failing = iter([True, False, False, True])
+
+    def sometimes(kind: Kind, ref: str) -> None:
+        if kind == "container" and next(failing, False):
+            raise EngineUnavailable("the connection broke")
+        remove(kind, ref)
+
+    deaf = iter([True])
+
+    def look(kind: Kind, wanted: dict[str, str]) -> tuple[Found, ...]:
+        if next(deaf, False):
+            raise EngineRefused("too slow")
+        return find(kind, wanted)
+
+    monkeypatch.setattr(house.engine, "remove", sometimes)
+    monkeypatch.setattr(house.engine, "find", look)
+    remove_stack(house.engine, "a", keep=())
+    assert house.left() == set()
 
 
 def test_stop_that_meets_resistance_is_not_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
