@@ -200,8 +200,8 @@ class DockerEngine:
                 return tuple(map(reading.found_volume, client.volumes(filters=wanted).get("Volumes") or []))
             return tuple(map(reading.found_image, client.images(filters=wanted)))
 
-    def remove(self, kind: Kind, ref: str) -> None:
-        deadline = time.monotonic() + _LET_GO[kind]
+    def remove(self, kind: Kind, ref: str, *, patient: bool = True) -> None:
+        deadline = time.monotonic() + (_LET_GO[kind] if patient else 0)
         while not self._removed(kind, ref, give_up=time.monotonic() > deadline):
             time.sleep(_POLL)
 
@@ -287,7 +287,9 @@ class DockerEngine:
             client.close()
 
 
-_LET_GO: Mapping[Kind, float] = {"container": 60, "network": 5, "volume": 5, "image": 0}
+# An engine may count endpoints of a network that nobody has any more, until it is started anew: no command waits long
+# for such a one. Whoever must have it gone asks three times (engine/sweep.py).
+_LET_GO: Mapping[Kind, float] = {"container": 60, "network": 1.5, "volume": 1.5, "image": 0}
 _LETTING_GO: Mapping[Kind, tuple[str, ...]] = {
     "container": ("already in progress", "device or resource busy"),
     "network": ("active endpoints",),

@@ -182,7 +182,8 @@ class FakeEngine:
             }[kind]
         return tuple(row for row in rows if carries(row, labels))
 
-    def remove(self, kind: Kind, ref: str) -> None:
+    def remove(self, kind: Kind, ref: str, *, patient: bool = True) -> None:
+        del patient  # nothing here ever has to be waited for
         with self._lock:
             if kind == "container":
                 self.containers.pop(ref, None)

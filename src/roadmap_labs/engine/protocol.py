@@ -227,8 +227,11 @@ class Engine(Protocol):
     def find(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Found, ...]:
         """All objects that carry these labels (an empty value asks for the key alone)."""
 
-    def remove(self, kind: Kind, ref: str) -> None:
-        """Remove by id, by force; nothing happens where it is gone already."""
+    def remove(self, kind: Kind, ref: str, *, patient: bool = True) -> None:
+        """Remove by id, by force; nothing happens where it is gone already.
+
+        A patient call waits some seconds for what still uses the object to let go of it.
+        """
 
     def image(self, ref: str) -> ImageState | None: ...
 

@@ -31,7 +31,8 @@ def sweep(
 ) -> tuple[Found, ...]:
     """Remove all that is dead (of `run` only, where given); what resists is left to the next sweep."""
     doomed = find_dead(engine, run=run, now=now, dead=dead)
-    removed, _ = _remove_in_order(engine, doomed)
+    # Not waited for: an engine can lose track of who uses a network, and every command would pay for that.
+    removed, _ = _remove_in_order(engine, doomed, patient=False)
     return removed
 
 
@@ -125,7 +126,9 @@ def _remove_or_say(
     return removed
 
 
-def _remove_in_order(engine: Engine, objects: Iterable[Found]) -> tuple[tuple[Found, ...], list[Problem]]:
+def _remove_in_order(
+    engine: Engine, objects: Iterable[Found], *, patient: bool = True
+) -> tuple[tuple[Found, ...], list[Problem]]:
     """Side by side within a step. A playground stops being whole first, and a stop is over last."""
     objects = tuple(objects)
     marks = {part: [each for each in objects if _part(each) == part] for part in ("whole", "stopping")}
@@ -139,7 +142,7 @@ def _remove_in_order(engine: Engine, objects: Iterable[Found]) -> tuple[tuple[Fo
 
     def remove(one: Found) -> None:
         try:
-            engine.remove(one.kind, one.id)
+            engine.remove(one.kind, one.id, patient=patient)
         except (EngineRefused, EngineUnavailable) as refusal:
             refusals.append(refusal)
         else:

@@ -175,11 +175,11 @@ def test_what_resists_is_said_and_does_not_stop_the_rest(
     house.container("a-c2", marked("a", kind="check"))
     remove, lock = house.engine.remove, threading.Lock()
 
-    def stubborn(kind: Kind, ref: str) -> None:
+    def stubborn(kind: Kind, ref: str, *, patient: bool = True) -> None:
         with lock:
             if kind == "container" and house.engine.inspect(ref).name == "a-c":
                 raise EngineRefused("device or resource busy")
-            remove(kind, ref)
+            remove(kind, ref, patient=patient)
 
     monkeypatch.setattr(house.engine, "remove", stubborn)
     assert {found.name for found in sweep(house.engine, dead=dead)} == {"a-c2", "a-n", "a-d"}
@@ -192,10 +192,10 @@ def test_what_fails_once_is_asked_for_again(house: House, monkeypatch: pytest.Mo
     remove, find = house.engine.remove, house.engine.find
     failing = iter([True, False, False, True])
 
-    def sometimes(kind: Kind, ref: str) -> None:
+    def sometimes(kind: Kind, ref: str, *, patient: bool = True) -> None:
         if kind == "container" and next(failing, False):
             raise EngineUnavailable("the connection broke")
-        remove(kind, ref)
+        remove(kind, ref, patient=patient)
 
     deaf = iter([True])
 
