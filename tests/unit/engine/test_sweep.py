@@ -213,7 +213,11 @@ def test_what_fails_once_is_asked_for_again(house: House, monkeypatch: pytest.Mo
 def test_stop_that_meets_resistance_is_not_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.stack("a", whole=True)
     house.volume("a-s", marked("a", PART="stopping"))
-    monkeypatch.setattr(house.engine, "remove", lambda kind, ref: (_ for _ in ()).throw(EngineRefused("no")))
+
+    def never(kind: Kind, ref: str, *, patient: bool = True) -> None:
+        raise EngineRefused("no")
+
+    monkeypatch.setattr(house.engine, "remove", never)
     with pytest.raises(EngineRefused):
         remove_stack(house.engine, "a")
     assert "a-s" in house.left()
