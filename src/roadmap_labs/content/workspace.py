@@ -12,8 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,10 +192,3 @@ def _cannot(path: Path, error: OSError) -> CannotWrite:
     return CannotWrite(
         f"{path} can't be written: {error.strerror or error}.", cure="Free space or choose another folder."
     )
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """An empty folder of our own, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="roadmap-labs-") as folder:
-        yield Path(folder)

@@ -289,7 +289,7 @@ class DockerEngine:
 
 # An engine may count endpoints of a network that nobody has any more, until it is started anew: no command waits long
 # for such a one. Whoever must have it gone asks three times (engine/sweep.py).
-_LET_GO: Mapping[Kind, float] = {"container": 60, "network": 1.5, "volume": 1.5, "image": 0}
+_LET_GO: Mapping[Kind, float] = {"container": 60, "network": 5, "volume": 5, "image": 0}
 _LETTING_GO: Mapping[Kind, tuple[str, ...]] = {
     "container": ("already in progress", "device or resource busy"),
     "network": ("active endpoints",),

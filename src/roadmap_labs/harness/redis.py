@@ -89,13 +89,6 @@ class Redis:
         """Whether the key is there now."""
         return bool(self.ask("EXISTS", key))
 
-    def commands_so_far(self) -> int:
-        """The server's own count of commands, ours included."""
-        for line in self.ask("INFO", "stats").splitlines():
-            if line.startswith(b"total_commands_processed:"):
-                return int(line.split(b":")[1])
-        return 0
-
 
 def key_text(key: bytes) -> str:
     """A key as a person reads it."""

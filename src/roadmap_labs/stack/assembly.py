@@ -146,9 +146,3 @@ def sealed_stack(
         submission=submission,
         time_factor=time_factor,
     )
-
-
-def scaffold_for(lab: Lab, folder: Path) -> str:
-    """The scaffold of a folder that is no workspace: the lab's first."""
-    del folder
-    return lab.manifest.scaffolds[0]

@@ -18,7 +18,7 @@ from roadmap_labs.engine.owner import owner
 from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import BadSubmission, EngineUnavailable, NotFound, Problem, WrongUse
 from roadmap_labs.model import Check, CheckResult, Report
-from roadmap_labs.stack.assembly import Tell, scaffold_for, sealed_stack
+from roadmap_labs.stack.assembly import Tell, sealed_stack
 from roadmap_labs.stack.plan import seat
 from roadmap_labs.stack.running import Stack
 
@@ -54,7 +54,7 @@ def subject(folder: Path, slug: str | None, *, solution: bool) -> Subject:
         workspace.require(folder)
     lab = shelf.load_lab(space.lab if space else str(slug))
     root = space.folder if space else folder
-    scaffold = space.scaffold if space else scaffold_for(lab, root)
+    scaffold = space.scaffold if space else lab.manifest.scaffolds[0]
     if solution:
         files = submission_of(solution_files(lab, shelf.load_scaffold(scaffold)))
         return Subject(lab, scaffold, files, root, None)
