@@ -10,18 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import roadmap_labs
-from roadmap_labs.content import folders, shelf
+from roadmap_labs.content import folders, proofs, shelf
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.workspace import write_text_whole
 from roadmap_labs.errors import CannotWrite, Problem
 from roadmap_labs.files import digest, read_folder
 from roadmap_labs.stack.assembly import RELAY
-
-NAME = "proof.json"
-SCHEMA = "roadmap-labs.proof/v1"
 
 State = Literal["proven", "stale", "never", "broken"]
 
@@ -40,7 +37,7 @@ class Standing:
 
 def digests(lab: Lab) -> dict[str, str]:
     """What a proof of this lab depends on, part by part."""
-    files = [file for file in read_folder(lab.folder) if file.path != NAME]
+    files = [file for file in read_folder(lab.folder) if file.path != proofs.NAME]
     found = {"lab": digest(files)}
     for scaffold in lab.manifest.scaffolds:
         found[f"scaffolds/{scaffold}"] = digest(read_folder(shelf.load_scaffold(scaffold).folder))
@@ -52,7 +49,7 @@ def digests(lab: Lab) -> dict[str, str]:
 
 def write(lab: Lab, proof: Mapping[str, object]) -> Path:
     """Put the proof beside its lab."""
-    file = lab.folder / NAME
+    file = lab.folder / proofs.NAME
     try:
         write_text_whole(file, (json.dumps(proof, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
@@ -61,15 +58,6 @@ def write(lab: Lab, proof: Mapping[str, object]) -> Path:
             cure="Prove a lab in a folder that can be written.",
         ) from error
     return file
-
-
-def read(folder: Path) -> Mapping[str, Any] | None:
-    """The proof beside a lab; None where there is none that can be read."""
-    try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
 
 
 def changed(proven: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -83,7 +71,7 @@ def standing(slug: str) -> Standing:
         lab = shelf.load_lab(slug)
     except Problem as problem:
         return Standing(slug, "broken", why=problem.message.splitlines()[0])
-    proof = read(lab.folder)
+    proof = proofs.read(lab.folder)
     if proof is None:
         return Standing(slug, "never", why="no proof was written yet")
     differing = changed(proof.get("digests", {}), digests(lab))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from roadmap_labs.authoring import verdicts
 from roadmap_labs.authoring.burden import busy
@@ -31,10 +31,11 @@ from roadmap_labs.engine.watchdog import Guard, guard
 from roadmap_labs.errors import NotFound
 from roadmap_labs.model import Check, Report
 from roadmap_labs.stack.assembly import Tell, gather
-from roadmap_labs.verbs.judge import Subject, on_fresh_stack, seed_of
+from roadmap_labs.stack.plan import room_for
+from roadmap_labs.stack.running import Stack
+from roadmap_labs.verbs.judge import Kept, Subject, kept_stack, on_fresh_stack, seed_of
 
 _KINDS: tuple[Kind, ...] = ("container", "network", "volume")
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Wish:
     load: bool = False
     jobs: int = 0
     whole: bool = False  # mutants are judged beyond the check that catches them
+    keep: bool = False  # the stack of a run that refutes the lab stays up for a look
     time_factor: float = 1.0
 
 
@@ -64,6 +66,7 @@ class Proving:
     busy: int
     engine: str
     partial: bool
+    kept: tuple[Kept, ...] = ()
 
     @property
     def proven(self) -> bool:
@@ -96,6 +99,7 @@ class _Bench:
     stopped: threading.Event = field(default_factory=threading.Event)
     running: dict[Run, Callable[[], None]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)  # removals that the engine refused, by run
+    kept: list[Stack] = field(default_factory=list)
 
 
 def prove(wish: Wish, told: Told | None = None) -> Proving:
@@ -111,16 +115,17 @@ def prove(wish: Wish, told: Told | None = None) -> Proving:
     sweep(engine)
     for scaffold in dict.fromkeys(_scaffold(bench, run) for run in runs):
         gather(engine, lab, scaffold, submission_of(()), bench.told.tell)
-    jobs = wish.jobs or jobs_for(engine, lab)
+    facts = engine.facts()
+    jobs = wish.jobs or room_for(lab, cpus=facts.cpus, memory_bytes=facts.memory_bytes)
     bench.told.planned(len(runs), jobs)
     with busy() if wish.load else nullcontext(0) as burden:
         done = _all(bench, files, jobs)
-    left = _left(engine, bench.id, watchdog)
+    left = _left(engine, bench, watchdog)
     problems = [*left, *(bench.refused if left else ()), *_as_a_whole(bench, done)]
-    facts = engine.facts()
     engine.close()
     return Proving(
-        lab, mutants, done, tuple(problems), time.monotonic() - began, jobs, burden, facts.version, bool(wish.mutants)
+        lab, mutants, done, tuple(problems), time.monotonic() - began, jobs, burden, facts.version, bool(wish.mutants),
+        tuple(kept_stack(stack) for stack in bench.kept),
     )  # fmt: skip
 
 
@@ -161,14 +166,6 @@ def _chosen(lab: Lab, ids: Sequence[str]) -> tuple[Mutant, ...]:
 def _means(name: str, mutant: Mutant) -> bool:
     """A mutant may be named by its id or by the first word of it (`m4` for `m4-same-lifetime`)."""
     return mutant.id == name or mutant.id.split("-")[0] == name
-
-
-def jobs_for(engine: Engine, lab: Lab) -> int:
-    """How many stacks may stand side by side: checks wait much, so more than cores; memory is the other limit."""
-    facts = engine.facts()
-    replicas = sum(role.replicas for role in lab.manifest.roles.values())
-    stack = sum(service.manifest.memory for service in lab.services.values()) + 256 * replicas + 256
-    return max(1, min(facts.cpus, facts.memory_bytes // _MIB // (2 * stack)))
 
 
 def _scaffold(bench: _Bench, run: Run) -> str:
@@ -212,6 +209,9 @@ def _one(bench: _Bench, run: Run, files: Submission) -> Done:
         checks = tuple(one for one in checks if one.id in verdicts.up_to(lab, mutant.manifest.caught_by))
     early = mutant is not None and not bench.wish.whole  # the first that is no pass decides
     order = Order(lab, checks, run.seed, fail_fast=early, time_factor=bench.wish.time_factor)
+    if bench.wish.keep:
+        idea = mutant.manifest if mutant else None
+        order = replace(order, keep=lambda result: verdicts.surprises(result, run, lab, idea))
     what = Subject(lab, _scaffold(bench, run), files, lab.folder, None)
 
     def begun(end: Callable[[], None]) -> None:
@@ -223,6 +223,7 @@ def _one(bench: _Bench, run: Run, files: Submission) -> Done:
         started=lambda check: bench.told.at(run, check),
         begun=begun,
         left=lambda problem: bench.refused.append(f"{run.kind} {run.name}: {problem.message}"),
+        kept=bench.kept.append,
     )
     try:
         judged = on_fresh_stack(order, what, bench.id, bench.told.tell, watcher)
@@ -239,9 +240,11 @@ def _wrong(run: Run, report: Report, lab: Lab, mutant: Mutant | None) -> tuple[s
     return verdicts.starter_wrong(report, lab) if run.kind == "starter" else verdicts.solution_wrong(report)
 
 
-def _left(engine: Engine, run: str, watchdog: Guard) -> tuple[str, ...]:
+def _left(engine: Engine, bench: _Bench, watchdog: Guard) -> tuple[str, ...]:
     """What this proof has left on the engine; then the watchdog is not told that all is well, and removes it."""
-    found = [item for kind in _KINDS for item in engine.find(kind, {labels.RUN: run})]
+    kept = {stack.seat.stack for stack in bench.kept}
+    found = [item for kind in _KINDS for item in engine.find(kind, {labels.RUN: bench.id})]
+    found = [item for item in found if item.labels[labels.STACK] not in kept]
     if not found:
         watchdog.done()
     return tuple(f"left on the engine: {item.kind} {item.name}" for item in found)

@@ -9,7 +9,7 @@ from pathlib import Path
 from roadmap_labs import __version__
 from roadmap_labs.authoring import proof, verdicts
 from roadmap_labs.authoring.prove import Proving, Told, Wish, prove
-from roadmap_labs.content import shelf
+from roadmap_labs.content import proofs, shelf
 from roadmap_labs.model import document as report_document
 
 SCHEMA = "roadmap-labs.proving/v1"
@@ -35,7 +35,7 @@ def record(went: Proving, digests: dict[str, str]) -> dict[str, object]:
         killed[mutant.manifest.caught_by].append(mutant.id)
     longest = verdicts.longest(went.solutions())
     return {
-        "schema": proof.SCHEMA,
+        "schema": proofs.SCHEMA,
         "lab": went.lab.slug,
         "lab_version": went.lab.manifest.version,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

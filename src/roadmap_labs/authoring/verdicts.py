@@ -84,6 +84,17 @@ def _caught(result: CheckResult, mutant: MutantManifest) -> tuple[str, ...]:
     return tuple(wrong)
 
 
+def surprises(result: CheckResult, run: Run, lab: Lab, mutant: MutantManifest | None) -> bool:
+    """Whether this one result is not what the run's proof expects of it."""
+    if mutant is not None:
+        caught_here = result.check.id == mutant.caught_by
+        return bool(_caught(result, mutant)) if caught_here else result.outcome != "pass"
+    if run.kind == "solution":
+        return result.outcome != "pass"
+    broke = result.outcome in ("error", "infra")
+    return broke or (result.outcome == "pass") != (result.check.id in lab.manifest.starter_passes)
+
+
 def plain(text: str) -> str:
     """A text for comparing: small letters, single spaces."""
     return " ".join(text.split()).casefold()

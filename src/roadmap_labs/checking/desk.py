@@ -39,6 +39,7 @@ class Desk:
         # thirteen checks of a program that never listens cost one time limit, not thirteen.
         self._broken: dict[tuple[str, tuple[tuple[str, str], ...]], RoleBroke] = {}
         self._disturbances: Disturbances | None = None
+        self._ended: set[str] = set()  # replicas that ended by themselves, until the next check begins
         self._beyond_repair = ""
         # Counts the checks that are over. A disturbance that was asked for by one of them comes too late.
         self.turn = 0
@@ -78,20 +79,28 @@ class Desk:
         """Undo whatever the check has disturbed. Where that fails nothing that follows would mean anything."""
         with self._acting:
             self.turn += 1
-            if self._disturbances is None:
-                return
             try:
-                self._disturbances.put_right()
+                if self._disturbances is not None:
+                    self._disturbances.put_right()
+                for name in self._ended:
+                    self._raised.result().drop(name)
+                self._ended.clear()
             except Problem as problem:
                 self._beyond_repair = f"What {check} had disturbed could not be put right: {problem.message}"
 
     def ended_roles(self) -> tuple[RoleBroke, ...]:
-        """Replicas that ended by themselves since the last look."""
+        """Replicas that ended by themselves, not by a disturbance; they are gone when all is put right."""
         if not self._raised.done() or self._raised.exception() is not None:
             return ()
         with self._acting, contextlib.suppress(Problem):
-            return self._raised.result().ended_roles()
+            found = self._raised.result().ended_roles()
+            by_themselves = {name: broke for name, broke in found.items() if not self._touched(name)}
+            self._ended |= set(by_themselves)
+            return tuple(by_themselves.values())
         return ()
+
+    def _touched(self, name: str) -> bool:
+        return self._disturbances is not None and self._disturbances.touched(name)
 
     def _services(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
         del arguments
@@ -135,7 +144,7 @@ class Desk:
         name = str(arguments["name"])
         state = stack.engine.inspect(stack.containers[name])
         return {
-            "disturbed": self._disturbances is not None and self._disturbances.touched(name),
+            "disturbed": self._touched(name),
             "networks": len(state.addresses),
             "status": state.status,
             "exit_code": state.exit_code,

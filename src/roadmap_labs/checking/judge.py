@@ -19,6 +19,7 @@ from typing import Any
 from roadmap_labs import places
 from roadmap_labs.checking.checker import Checker
 from roadmap_labs.checking.desk import Desk, Refusal
+from roadmap_labs.checking.outcomes import Outcomes
 from roadmap_labs.checking.stream import Ledger
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.errors import Problem
@@ -35,35 +36,53 @@ _DESK = "roadmap-labs-desk-"
 _EXPLAINED_BY_AN_END = frozenset(("fail", "error", "infra"))
 
 
+def keep_nothing(result: CheckResult) -> bool:
+    """Keep nothing."""
+    del result
+    return False
+
+
 @dataclass(frozen=True)
 class Order:
-    """What is to be judged: which checks of which lab, with which seed. Empty `checks` means all."""
+    """What is to be judged: which checks of which lab, with which seed. Empty `checks` means all.
+
+    The first result that `keep` says yes to ends it, and the stack stays as it is, for a look.
+    """
 
     lab: Lab
     checks: tuple[Check, ...]
     seed: int
     fail_fast: bool = False
     time_factor: float = 1.0
+    keep: Callable[[CheckResult], bool] = keep_nothing
 
 
 @dataclass(frozen=True)
 class Watcher:
     """Who is told while it goes on; all calls come from one thread.
 
-    `begun` gets what ends the judgement early, `left` why something of the stack could not be removed.
+    `begun` gets what ends the judgement early, `left` why something of the stack could not be removed, `kept` the
+    stack that stays up for a look.
     """
 
     started: Callable[[Check], None] = lambda check: None
     judged: Callable[[CheckResult], None] = lambda result: None
     begun: Callable[[Callable[[], None]], None] = lambda end_early: None
     left: Callable[[Problem], None] = lambda problem: None
+    kept: Callable[[Stack], None] = lambda stack: None
 
 
-def judge(order: Order, raise_stack: Callable[[], Stack], watcher: Watcher | None = None) -> Report:
+def judge(
+    order: Order,
+    raise_stack: Callable[[], Stack],
+    watcher: Watcher | None = None,
+    outcomes: Outcomes | None = None,
+) -> Report:
     """Judge. `raise_stack` makes the stack (in a thread of its own, while the checks are being imported).
 
-    The stack is removed whatever happens. A `Problem` while raising it becomes results with a code, not an exception;
-    Ctrl-C goes through after everything has been removed.
+    The stack is removed whatever happens, unless it is to be kept. A `Problem` while raising it becomes results with a
+    code, not an exception; Ctrl-C goes through after everything has been removed. `outcomes` are those of all lanes,
+    where this is one of several.
     """
     began = time.monotonic()
     desk_folder = _desk_folder()
@@ -73,16 +92,16 @@ def judge(order: Order, raise_stack: Callable[[], Stack], watcher: Watcher | Non
     desk = Desk(stack.future)
     for role in order.lab.manifest.roles:
         pool.submit(_warm, desk, role)
-    watcher = watcher or Watcher()
+    run = _Run(order, checker, desk, pool, watcher or Watcher(), outcomes or Outcomes())
     try:
-        watcher.begun(checker.kill)
-        results = _listen(order, checker, desk, pool, watcher)
+        run.watcher.begun(checker.kill)
+        results = run.listen()
     finally:
         checker.end()
         try:
-            stack.down()
+            stack.keep(run.watcher) if run.kept else stack.down()
         except Problem as problem:  # a verdict that was reached stays one
-            watcher.left(problem)
+            run.watcher.left(problem)
         pool.shutdown(wait=True)
         shutil.rmtree(desk_folder, ignore_errors=True)
     return Report(order.lab.slug, order.lab.manifest.version, order.seed, time.monotonic() - began, results)
@@ -119,6 +138,14 @@ class _Raising:
         self._stack.up()
         return self._stack
 
+    def keep(self, watcher: Watcher) -> None:
+        """Leave it up; what never came up is removed as ever."""
+        if not self.future.done() or self.future.exception() is not None or self._stack is None:
+            self.down()
+            return
+        self._stack.keep()
+        watcher.kept(self._stack)
+
     def down(self) -> None:
         self.future.cancel()
         if not self.future.cancelled():
@@ -127,73 +154,112 @@ class _Raising:
             self._stack.down()
 
 
-def _listen(
-    order: Order, checker: Checker, desk: Desk, pool: ThreadPoolExecutor, watcher: Watcher
-) -> tuple[CheckResult, ...]:
-    ledger = Ledger(order.checks)
-    by_id = {check.id: check for check in order.checks}
-    limit = (_STACK_SECONDS + CHECK_SECONDS * len(order.checks)) * order.time_factor
-    trouble: list[str] = []
-    try:
-        for message in checker.messages(time.monotonic() + limit):
-            if "ask" in message:
-                _answer(message, order, checker, desk, pool)
-            elif message.get("event") == "started" and message.get("check") in by_id:
-                ledger.started = str(message["check"])
-                watcher.started(by_id[ledger.started])
-            elif message.get("event") == "verdict":
-                result = ledger.accept(message)
-                desk.put_right(str(message.get("check")))
-                if result is not None:
-                    result = _explained(result, desk.ended_roles())
-                    ledger.replace(result)
-                    watcher.judged(result)
-                    if order.fail_fast and result.outcome != "pass":
-                        return ledger.whole(
-                            "not run, because a check before it failed (--fail-fast)", outcome="blocked"
-                        )
-            elif message.get("event") == "problem":
-                trouble.append(str(message.get("message", "")) + "\n" + str(message.get("trace", "")))
-            elif message.get("event") == "finished":
-                break
-    except TimeoutError:
-        trouble.append(f"The checks were not done after {limit:.0f} s.")
-    desk.put_right(ledger.started)  # a checking process that died gave no verdict to do it after
-    results = ledger.whole(_missing(ledger))
-    if any(result.code == "I-CHECKER" for result in results):
-        results = _with_log(results, trouble, checker.said())
-    return results
+class _Run:
+    """What the lines of one checking process are answered with, and what they add up to."""
 
+    def __init__(
+        self,
+        order: Order,
+        checker: Checker,
+        desk: Desk,
+        pool: ThreadPoolExecutor,
+        watcher: Watcher,
+        outcomes: Outcomes,
+    ) -> None:
+        self.order, self.checker, self.desk, self.pool = order, checker, desk, pool
+        self.watcher, self.outcomes = watcher, outcomes
+        self.ledger = Ledger(order.checks)
+        self.kept = False
+        self._checks = {check.id: check for check in order.checks}
+        self._trouble: list[str] = []
 
-def _answer(
-    message: Mapping[str, Any], order: Order, checker: Checker, desk: Desk, pool: ThreadPoolExecutor
-) -> None:
-    ask, verb, arguments = message["ask"], str(message.get("verb")), message.get("arguments") or {}
-    if verb == "hello":
-        checker.reply(
-            ask,
-            ok={
-                "seed": order.seed,
-                "time_factor": order.time_factor,
-                "lab": order.lab.slug,
-                "ids": [check.id for check in order.checks],
-                "check_seconds": CHECK_SECONDS,
-            },
-        )
-        return
-
-    turn = desk.turn
-
-    def serve() -> None:
+    def listen(self) -> tuple[CheckResult, ...]:
+        """Follow the checking process to its end; one result for each check of the order."""
+        order, ledger = self.order, self.ledger
+        limit = (_STACK_SECONDS + CHECK_SECONDS * len(order.checks)) * order.time_factor
         try:
-            checker.reply(ask, ok=desk.serve(verb, arguments, turn))
-        except Refusal as refusal:
-            checker.reply(ask, error=refusal.error)
-        except Exception as error:  # noqa: BLE001 (a bug of ours: whoever asked must not wait for ever)
-            said = f"roadmap-labs itself failed at '{verb}': {error!r}."
-            checker.reply(ask, error=Refusal("I-ENGINE", said).error)
+            for message in self.checker.messages(time.monotonic() + limit):
+                if "ask" in message:
+                    self._answer(message)
+                    continue
+                last = self._hear(message)
+                if last is not None:
+                    return last
+                if message.get("event") == "finished":
+                    break
+        except TimeoutError:
+            self._trouble.append(f"The checks were not done after {limit:.0f} s.")
+        self.desk.put_right(ledger.started)  # a checking process that died gave no verdict to do it after
+        results = ledger.whole(_missing(ledger))
+        if any(result.code == "I-CHECKER" for result in results):
+            results = _with_log(results, self._trouble, self.checker.said())
+        return results
 
-    pool.submit(serve)
+    def _hear(self, message: Mapping[str, Any]) -> tuple[CheckResult, ...] | None:
+        """Take one event in; the results, where it is the last that matters."""
+        check = str(message.get("check"))
+        match message.get("event"):
+            case "started" if check in self._checks:
+                self.ledger.started = check
+                self.watcher.started(self._checks[check])
+            case "verdict":
+                return self._verdict(check, self.ledger.accept(message))
+            case "problem":
+                self._trouble.append(f"{message.get('message', '')}\n{message.get('trace', '')}")
+        return None
+
+    def _verdict(self, check: str, result: CheckResult | None) -> tuple[CheckResult, ...] | None:
+        if result is not None:
+            result = _explained(result, self.desk.ended_roles())
+            self.ledger.replace(result)
+            self.outcomes.tell(check, result.outcome)
+            self.kept = self.order.keep(result)
+        if not self.kept:
+            self.desk.put_right(check)
+        if result is None:
+            return None
+        self.watcher.judged(result)
+        if self.kept:
+            return self.ledger.whole(
+                "not run, because the stack is kept as it is (--keep)", outcome="blocked"
+            )
+        if self.order.fail_fast and result.outcome != "pass":
+            return self.ledger.whole(
+                "not run, because a check before it failed (--fail-fast)", outcome="blocked"
+            )
+        return None
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        ask, verb, arguments = message["ask"], str(message.get("verb")), message.get("arguments") or {}
+        if verb == "hello":
+            self.checker.reply(ask, ok=self._hello())
+            return
+        turn = self.desk.turn
+
+        def serve() -> None:
+            try:
+                if verb == "outcome":
+                    self.checker.reply(ask, ok={"outcome": self.outcomes.wait_for(str(arguments["check"]))})
+                else:
+                    self.checker.reply(ask, ok=self.desk.serve(verb, arguments, turn))
+            except Refusal as refusal:
+                self.checker.reply(ask, error=refusal.error)
+            except Exception as error:  # noqa: BLE001 (a bug of ours: whoever asked must not wait for ever)
+                said = f"roadmap-labs itself failed at '{verb}': {error!r}."
+                self.checker.reply(ask, error=Refusal("I-ENGINE", said).error)
+
+        self.pool.submit(serve)
+
+    def _hello(self) -> dict[str, object]:
+        here = [check.id for check in self.order.checks]
+        return {
+            "seed": self.order.seed,
+            "time_factor": self.order.time_factor,
+            "lab": self.order.lab.slug,
+            "ids": here,
+            "elsewhere": [check for check in self.outcomes.known() if check not in here],
+            "check_seconds": CHECK_SECONDS,
+        }
 
 
 def _explained(result: CheckResult, ended: tuple[RoleBroke, ...]) -> CheckResult:

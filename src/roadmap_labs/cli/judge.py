@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,12 +48,16 @@ def check(
         int | None, typer.Option("--seed", help="Repeat a run's random choices.", show_default=False)
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stop at the first failure and leave the system up, for a look.")
+    ] = False,
 ) -> int:
     """Judge your work on a fresh, sealed copy of the whole system; the playground is left alone.
 
-    Examples:  roadmap-labs check   ·   roadmap-labs check --task t1   ·   roadmap-labs check DIR --lab redis-caching
+    Examples:  roadmap-labs check   ·   roadmap-labs check --task t1   ·   roadmap-labs check --task t2 --keep
     """
     from roadmap_labs.checking.judge import Order, Watcher
+    from roadmap_labs.render import kept as kept_text
     from roadmap_labs.verbs import judge as verbs
 
     where = here(elsewhere)
@@ -61,6 +66,8 @@ def check(
     what = verbs.subject(where, lab, solution=solution)
     chosen = verbs.choose(what.lab, [one.lower() for one in task or []], only or [])
     order = Order(what.lab, chosen, number, fail_fast=fail_fast, time_factor=time_factor())
+    if keep:
+        order = replace(order, keep=lambda result: result.outcome in ("fail", "error"))
     if what.space is not None:
         screen.speak_of(what.space.folder)
     progress = screen.Progress(quiet=as_json)
@@ -72,7 +79,12 @@ def check(
 
     judged = verbs.check(order, what, teller(progress), Watcher(live.started, live.judged))
     progress.clear()
-    return _show(judged.report, what.lab, judged.problem, as_json=as_json)
+    code = _show(judged.report, what.lab, judged.problem, as_json=as_json)
+    if judged.kept is not None:
+        screen.note("\n" + kept_text.kept(judged.kept))
+    elif keep:
+        screen.note("\nNothing failed, so nothing was kept.")
+    return code
 
 
 class _Live:

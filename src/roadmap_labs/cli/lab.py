@@ -44,6 +44,9 @@ def prove(
     whole: Annotated[
         bool, typer.Option("--whole", help="Judge mutants beyond the check that catches them.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the stack of a run that refutes the lab up, for a look.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Prove a lab: the starter fails where it must, the solution passes, every mutant is caught where it says.
@@ -53,11 +56,10 @@ def prove(
     """
     from roadmap_labs.authoring import proving
     from roadmap_labs.authoring.prove import Wish
+    from roadmap_labs.render import kept as kept_text
     from roadmap_labs.render import proof as text
 
-    wish = Wish(
-        lab, tuple(mutant or ()), repeat, repeat_mutants, load, jobs, whole=whole, time_factor=time_factor()
-    )
+    wish = Wish(lab, tuple(mutant or ()), repeat, repeat_mutants, load, jobs, whole, keep, time_factor())
     progress = screen.Progress()
     outcome, file = proving.run(wish, _told(progress, quiet=as_json))
     progress.clear()
@@ -69,6 +71,8 @@ def prove(
             if one.wrong:
                 screen.out("\n" + text.transcript(one, outcome.lab, width=screen.width(), paint=paint))
         screen.out(text.summary(outcome, file, paint))
+    for stack in outcome.kept:
+        screen.note("\n" + kept_text.kept(stack))
     return 0 if outcome.proven else LabBroken.exit_code
 
 

@@ -12,7 +12,7 @@ import typer
 
 from roadmap_labs.cli import screen
 from roadmap_labs.cli.options import AsJson, Elsewhere, ServiceName, Yes, complete_labs, here, teller
-from roadmap_labs.errors import NotFound
+from roadmap_labs.errors import NotFound, WrongUse
 
 
 def start(
@@ -168,6 +168,12 @@ def clean(
     everything: Annotated[
         bool, typer.Option("--all", help="All that is ours on this engine, images too.")
     ] = False,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            "--stack", metavar="ID", help="A stack that `check --keep` left up.", show_default=False
+        ),
+    ] = None,
     keep_images: Annotated[bool, typer.Option("--keep-images", help="With --all: leave the images.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     yes: Yes = False,
@@ -175,8 +181,10 @@ def clean(
     """Remove containers, networks and data of this workspace, or of all. Your files are never touched."""
     from roadmap_labs.verbs import clean as verbs
 
-    stack = None if everything else verbs.workspace_stack(here(elsewhere))
-    doomed = verbs.belongings(stack, images=everything and not keep_images)
+    if everything and stack:
+        raise WrongUse("--all and --stack can't go together.", cure="Name one of them.")
+    wanted = verbs.chosen(everything=everything, stack=stack, folder=lambda: here(elsewhere))
+    doomed = verbs.belongings(wanted, images=everything and not keep_images)
     if not doomed:
         screen.out("Nothing of ours is there.")
         return 0
@@ -185,7 +193,7 @@ def clean(
             screen.note(f"  {item.kind:<9} {item.name}")
     if dry_run or not _agreed(f"This removes {len(doomed)} objects (your files stay).", yes):
         return 0
-    verbs.remove(doomed, stack)
+    verbs.remove(doomed, wanted)
     screen.out(f"Removed {len(doomed)} objects. Your files are untouched.")
     return 0
 

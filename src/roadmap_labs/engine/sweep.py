@@ -1,7 +1,8 @@
 """Removes what belongs to a dead run, and nothing else. Knows labels and the Engine protocol, not stacks.
 
 A check's or a probe's objects are dead with their owner or past their time. A playground outlives its command
-once it is whole: an empty volume with PART=whole says so. Without it, what a dead run made of it goes. A volume
+once it is whole: an empty volume with PART=whole says so. Without it, what a dead run made of it goes. A check's
+stack that was kept for a look carries the same mark, and goes when its time is over. A volume
 with PART=stopping is a stop that began; where its owner died, the stop is finished here.
 """
 
@@ -81,17 +82,18 @@ def _died_with_its_run(
     each: Found, gone: Collection[str], whole: Collection[tuple[str, str]], now: float
 ) -> bool:
     owner_is_gone = each.labels.get(labels.OWNER) in gone
+    stack = each.labels[labels.STACK]
+    is_whole = (stack, each.labels.get(labels.RUN, "")) in whole
     match each.labels.get(labels.KIND):
         case "check" | "probe":
-            return owner_is_gone or _expired(each, now)
+            return (owner_is_gone and not is_whole) or _expired(each, now)
         case "playground":
             # A stop that is under way has its own rule; its marker alone never makes a playground half-made.
             if not owner_is_gone or _part(each) == "stopping":
                 return False
-            stack = each.labels[labels.STACK]
             if _part(each) in KEPT_BY_STOP:
                 return all(stack != known for known, _ in whole)
-            return (stack, each.labels.get(labels.RUN, "")) not in whole
+            return not is_whole
     return False
 
 

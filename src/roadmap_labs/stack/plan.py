@@ -132,6 +132,13 @@ def plan_services(lab: Lab, images: Mapping[str, str], *, sealed: bool) -> tuple
     return tuple(plans)
 
 
+def room_for(lab: Lab, *, cpus: int, memory_bytes: int) -> int:
+    """How many stacks of a lab may stand side by side: checks wait much, but a stack's start does not."""
+    replicas = sum(role.replicas for role in lab.manifest.roles.values())
+    stack = sum(service.manifest.memory for service in lab.services.values()) + 256 * replicas + 256
+    return max(1, min(cpus, memory_bytes // MIB // (2 * stack)))
+
+
 @dataclass(frozen=True)
 class RolePlan:
     """How the learner's code is run in one role."""

@@ -225,17 +225,16 @@ class Stack:
         if container is not None:
             self.engine.remove("container", container)
 
-    def ended_roles(self) -> tuple[RoleBroke, ...]:
-        """What every replica that should run and does not says of its end; such a replica is forgotten."""
-        found = []
+    def ended_roles(self) -> dict[str, RoleBroke]:
+        """What every replica that should run and does not says of its end, by its name."""
+        found = {}
         for name, replica in list(self.replicas.items()):
             try:
                 plan = self.roles[name.rsplit("-", 1)[0]]
                 awaiting.raise_if_ended(self.engine, plan, name, replica.container, "during this check")
             except RoleBroke as broke:
-                found.append(broke)
-                self.drop(name)
-        return tuple(found)
+                found[name] = broke
+        return found
 
     # -- disturbances: what stack/disturbing.py needs and only a stack can do -----------------------------------
 
@@ -260,6 +259,11 @@ class Stack:
     def abandon(self) -> None:
         """Let go of it without removing anything; waits for calls that are under way."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def keep(self) -> None:
+        """Let go of it as it is, marked so that no sweep takes it before its time."""
+        self.abandon()
+        self.engine.create_volume(self.seat.name("whole"), self.seat.labels("whole"))
 
     def down(self) -> None:
         """Remove all of it; what is gone already is fine."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from roadmap_labs.content import workspace
@@ -15,27 +15,28 @@ from roadmap_labs.errors import EngineRefused, TryAgain
 _KINDS: tuple[Kind, ...] = ("container", "network", "volume")
 
 
-def workspace_stack(folder: Path) -> str:
-    """The id of the stacks that belong to a folder; a workspace whose lab is gone can still be cleaned."""
-    return workspace.require(folder).id
+def chosen(*, everything: bool, stack: str | None, folder: Callable[[], Path]) -> Mapping[str, str]:
+    """The labels of what is to go: all of ours, one stack, or all of one workspace (its lab may be gone)."""
+    if everything:
+        return {labels.STACK: ""}
+    return {labels.STACK: stack} if stack else {labels.WORKSPACE: workspace.require(folder()).id}
 
 
-def belongings(stack: str | None, *, images: bool) -> tuple[Found, ...]:
-    """All that is ours on this engine, or all of one workspace: its playground and what its checks left."""
+def belongings(wanted: Mapping[str, str], *, images: bool) -> tuple[Found, ...]:
+    """What of ours on this engine carries these labels."""
     engine = open_engine()
-    wanted = {labels.WORKSPACE: stack} if stack else {labels.STACK: ""}
-    found = [item for kind in _KINDS for item in engine.find(kind, wanted)]
+    found = [item for kind in _KINDS for item in engine.find(kind, {labels.STACK: "", **wanted})]
     if images:
         found += engine.find("image", {labels.KIND: "image"})
     return tuple(found)
 
 
-def remove(doomed: Sequence[Found], stack: str | None) -> tuple[Found, ...]:
+def remove(doomed: Sequence[Found], wanted: Mapping[str, str]) -> tuple[Found, ...]:
     """Remove these objects; returns what was removed, raises where something stays."""
     engine = open_engine()
-    remove_all(engine, {labels.WORKSPACE: stack} if stack else {})
+    remove_all(engine, wanted)
     _remove_images(engine, [item for item in doomed if item.kind == "image"])
-    left = belongings(stack, images=any(item.kind == "image" for item in doomed))
+    left = belongings(wanted, images=any(item.kind == "image" for item in doomed))
     if left:
         raise TryAgain(
             f"{len(left)} objects are still there, the first is {left[0].kind} {left[0].name}.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from roadmap_labs.checking.judge import Order, Watcher, judge
+from roadmap_labs.checking.judge import Order, Watcher, keep_nothing
+from roadmap_labs.checking.lanes import judge_side_by_side, share_out
 from roadmap_labs.content import shelf, workspace
+from roadmap_labs.content.proofs import measured
 from roadmap_labs.content.rendering import solution_files
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import Submission, submission_of, take_in
@@ -19,7 +22,7 @@ from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import BadSubmission, EngineUnavailable, NotFound, Problem, WrongUse
 from roadmap_labs.model import Check, CheckResult, Report
 from roadmap_labs.stack.assembly import Tell, sealed_stack
-from roadmap_labs.stack.plan import seat
+from roadmap_labs.stack.plan import room_for, seat
 from roadmap_labs.stack.running import Stack
 
 # A check's stack whose maker vanished without a trace (another host, say) is nobody's after this long.
@@ -38,11 +41,21 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A stack that was left up for a look: where its parts answer, their containers, what is frozen."""
+
+    stack: str
+    addresses: tuple[tuple[str, str], ...]  # service or replica, and a line that reaches it
+    containers: tuple[tuple[str, str, str], ...]  # service or replica, the container's name, its status
+
+
+@dataclass(frozen=True)
 class Judged:
     """A report, and what ended it early where the submission or the machine did."""
 
     report: Report
     problem: Problem | None = None
+    kept: Kept | None = None
 
 
 def subject(folder: Path, slug: str | None, *, solution: bool) -> Subject:
@@ -93,7 +106,9 @@ def check(order: Order, what: Subject, tell: Tell, watcher: Watcher) -> Judged:
     run = secrets.token_hex(5)
     watchdog = guard(run)
     left: list[Problem] = []
-    judged = on_fresh_stack(order, what, run, tell, replace(watcher, left=left.append))
+    kept: list[Stack] = []
+    told = replace(watcher, left=left.append, kept=kept.append)
+    judged = on_fresh_stack(order, what, run, tell, told, lanes=_lanes(what.lab))
     if left:
         tell(f"{left[0].message} What is left is being removed in the background.", "")
     elif judged.report.verdict != "infra":
@@ -103,11 +118,36 @@ def check(order: Order, what: Subject, tell: Tell, watcher: Watcher) -> Judged:
     if what.space is not None:
         outcomes = {result.check.id: result.outcome for result in judged.report.results}
         workspace.remember_check(what.space, judged.report.verdict, judged.report.score, outcomes)
-    return judged
+    return replace(judged, kept=kept_stack(kept[0])) if kept else judged
 
 
-def on_fresh_stack(order: Order, what: Subject, run: str, tell: Tell, watcher: Watcher) -> Judged:
-    """Judge on a stack that carries the id of this run, whose watchdog exists already; any thread may."""
+def _lanes(lab: Lab) -> int:
+    """How many tasks may be judged side by side here. Not asked of the engine: the first verdict would wait for it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return room_for(lab, cpus=os.cpu_count() or 1, memory_bytes=memory)
+
+
+def kept_stack(stack: Stack) -> Kept:
+    """What a person needs who wants to look into a stack that is still up."""
+    doors = {plan.name: stack.doors[plan.name] for plan in stack.services}
+    addresses = [
+        (plan.name, plan.talk(doors[plan.name].host, doors[plan.name].port)) for plan in stack.services
+    ]
+    for replica in stack.replicas.values():
+        show = stack.roles[replica.name.rsplit("-", 1)[0]].role.show
+        addresses.append((replica.name, f"curl -i http://{replica.door.host}:{replica.door.port}{show}"))
+    states = {name: stack.engine.inspect(container).status for name, container in stack.containers.items()}
+    containers = tuple((name, stack.seat.name(name), status) for name, status in states.items())
+    return Kept(stack.seat.stack, tuple(addresses), containers)
+
+
+def on_fresh_stack(
+    order: Order, what: Subject, run: str, tell: Tell, watcher: Watcher, *, lanes: int = 1
+) -> Judged:
+    """Judge on stacks that carry the id of this run, whose watchdog exists already; any thread may.
+
+    With more than one lane the tasks are judged side by side, each lane on a stack of its own.
+    """
     files = what.submission
     if isinstance(files, BadSubmission):
         return Judged(_refused(order, files), files)
@@ -133,7 +173,9 @@ def on_fresh_stack(order: Order, what: Subject, run: str, tell: Tell, watcher: W
             refused.append(problem)
             raise
 
-    report = judge(order, raise_stack, watcher)
+    in_order = order.fail_fast or order.keep is not keep_nothing  # the first failure must be the first of all
+    shares = share_out(order.checks, measured(what.lab.folder), 1 if in_order else lanes)
+    report = judge_side_by_side(order, shares, raise_stack, watcher)
     problem = refused[0] if refused else None
     if isinstance(problem, BadSubmission):  # the learner's own Dockerfile can't be built
         report = _refused(order, problem)

@@ -57,9 +57,11 @@ class PaperStack:
             Replica(f"{name}-{n}", "c", Door("127.0.0.1", 1), "10.0.0.9", {}) for n in range(1, count + 1)
         )
 
-    def ended_roles(self) -> tuple[RoleBroke, ...]:
-        found, self.dead = tuple(self.dead), []
-        return found
+    def ended_roles(self) -> dict[str, RoleBroke]:
+        return {f"api-{number}": broke for number, broke in enumerate(self.dead, 1)}
+
+    def drop(self, name: str) -> None:
+        self.dead.pop(int(name.partition("-")[2]) - 1)
 
     def down(self) -> None:
         self.downs += 1
