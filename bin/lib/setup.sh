@@ -138,6 +138,8 @@ install_locked() { # LOCK ; every file is known by its hash, so nothing has to b
     if has uv; then
         quietly uv pip install --quiet --no-deps --require-hashes --compile-bytecode --python "$venv/bin/python" -r "$1"
     else
+        # uv, which made the environment some day without pip, may not be on the path any more.
+        "$venv/bin/python" -I -c 'import pip' 2>/dev/null || quietly "$venv/bin/python" -I -m ensurepip
         quietly env -u PIP_TARGET -u PIP_PREFIX PIP_USER=0 "$venv/bin/python" -I -m pip install --quiet --no-input \
             --disable-pip-version-check --no-deps --require-hashes -r "$1"
     fi || fail 75 "the packages of ${1##*/} could not be installed (the lines above say why)." \

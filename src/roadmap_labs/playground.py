@@ -17,8 +17,8 @@ from roadmap_labs.engine.protocol import ContainerState, Engine, Found, Missing
 from roadmap_labs.engine.sweep import KEPT_BY_STOP, remove_stack
 from roadmap_labs.errors import EngineRefused, EngineUnavailable
 from roadmap_labs.stack.evidence import RoleBroke
-from roadmap_labs.stack.network import Door
-from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
+from roadmap_labs.stack.network import Door, Listening
+from roadmap_labs.stack.plan import Plans, RolePlan, Seat
 from roadmap_labs.stack.running import Images, Stack
 
 PORTS = labels.PREFIX + "ports"
@@ -32,6 +32,7 @@ class Part:
     kind: str  # "service" or "role"
     state: ContainerState | None
     door: Door | None
+    ports: Mapping[str, int]  # further ports by name, as published
     attached: bool = True  # to the playground's network
 
     @property
@@ -64,14 +65,15 @@ class View:
         every = bool(self.parts) and all(part.running for part in self.parts)
         return self.network and every and not self.stopping
 
-    def door(self, name: str) -> Door | None:
-        return next((part.door for part in self.parts if part.name == name), None)
+    def part(self, name: str) -> Part:
+        """One of its parts; `KeyError` for a name that the lab has not."""
+        return {part.name: part for part in self.parts}[name]
 
 
-def expected(lab: Lab) -> tuple[tuple[str, str, int], ...]:
-    """Name, kind and port of each part that a lab's playground has."""
-    services = [(name, "service", service.manifest.port) for name, service in lab.services.items()]
-    roles = [(f"{name}-1", "role", role.port) for name, role in lab.manifest.roles.items()]
+def expected(lab: Lab) -> tuple[tuple[str, str, Listening], ...]:
+    """Name, kind and manifest of each part that a lab's playground has."""
+    services = [(name, "service", service.manifest) for name, service in lab.services.items()]
+    roles = [(f"{name}-1", "role", role) for name, role in lab.manifest.roles.items()]
     return (*services, *roles)
 
 
@@ -82,11 +84,12 @@ def look(engine: Engine, lab: Lab, stack: str) -> View:
     }
     networks = {network.id for network in engine.find("network", {labels.STACK: stack})}
     parts = []
-    for name, kind, port in expected(lab):
+    for name, kind, manifest in expected(lab):
         state = _inspect(engine, found[name].id) if name in found else None
-        published = state.published.get(port) if state else None
-        door = Door("127.0.0.1", published) if published else None
-        parts.append(Part(name, kind, state, door, bool(state and networks & set(state.addresses))))
+        published = state.published if state else {}
+        door = Door("127.0.0.1", published[manifest.port]) if manifest.port in published else None
+        ports = {word: published[port] for word, port in manifest.ports.items() if port in published}
+        parts.append(Part(name, kind, state, door, ports, bool(state and networks & set(state.addresses))))
     volumes = engine.find("volume", {labels.STACK: stack})
     return View(
         tuple(parts),
@@ -107,8 +110,7 @@ def raise_playground(
     engine: Engine,
     lab: Lab,
     seat: Seat,
-    services: tuple[ServicePlan, ...],
-    roles: Mapping[str, RolePlan],
+    plans: Plans,
     images: Images,
     folder: Path,
 ) -> tuple[View, RoleBroke | None]:
@@ -119,12 +121,10 @@ def raise_playground(
     before = engine.find("volume", {labels.STACK: seat.stack, labels.PART: "whole"})
     if not before:
         remove_stack(engine, seat.stack, keep=())  # data of a start that never came to its end
-    stack = Stack(
-        engine, seat, services, roles, images=images, sealed=False, folder=folder, ports=_ports(before)
-    )
+    stack = Stack(engine, seat, plans, images=images, sealed=False, folder=folder, ports=_ports(before))
     try:
         stack.up()
-        trouble = _raise_roles(stack, roles)
+        trouble = _raise_roles(stack, plans.roles)
         view = look(engine, lab, seat.stack)
         ports = ",".join(f"{name}={door.port}" for name, door in stack.doors.items() if door.port)
         # The last call that may fail: whoever is told that it did finds nothing of this playground.

@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pg8000.native
@@ -44,14 +44,14 @@ def starts(engine: Engine, folder: Path, run: str) -> Callable[[], ColdStart]:
     gathered = gather(engine, lab, scaffold.name, files, lambda phase, step: None)
 
     def start() -> ColdStart:
-        services, _ = plans(lab, gathered, sealed=True)
+        planned = replace(plans(lab, gathered, sealed=True), roles={})
         who = seat("check", lab, workspace="cold", folder=folder, run=run, owner=owner(), seconds=600)
-        stack = Stack(engine, who, services, {}, images=gathered.common, sealed=True)
+        stack = Stack(engine, who, planned, images=gathered.common, sealed=True)
         began = time.monotonic()
         try:
             stack.up()
             seconds = time.monotonic() - began
-            said = {plan.name: _use(plan, stack.doors[plan.name]) for plan in services}
+            said = {plan.name: _use(plan, stack.doors[plan.name]) for plan in planned.services}
         finally:
             stack.down()
         return ColdStart(seconds, {name: what for name, what in said.items() if what})

@@ -32,6 +32,7 @@ from roadmap_labs.verbs import play
 
 TOYS = Path(__file__).parents[1] / "toy"
 IMAGE = "roadmap-labs/debian:trixie"
+ROLE = "echo"
 PARTS = ("redis", "echo-1")
 
 
@@ -105,7 +106,7 @@ class Playground(RuleBasedStateMachine):
         self.process, self.alive = 0, ""
         self.data: str | None = None  # the volume that must not be lost
         self.dogs: list[tuple[str, Dog]] = []
-        everything = Gathered(IMAGE, IMAGE, {"redis": IMAGE}, IMAGE, self._scaffold())
+        everything = Gathered(IMAGE, IMAGE, {"redis": IMAGE}, {ROLE: IMAGE}, {ROLE: self._scaffold()})
         self.patch.setattr(play, "gather", lambda *_: everything)
         self.patch.setattr(play, "open_engine", lambda: Failing(self.engine, self.fault))
         self.patch.setattr(play, "guard", self._guard)

@@ -44,6 +44,7 @@ class Draft:
     manifest: LabManifest | None = None
     document: Document | None = None
     services: dict[str, Service] = field(default_factory=dict)
+    hosts: dict[str, Service] = field(default_factory=dict)
     scaffolds: dict[str, Scaffold] = field(default_factory=dict)
     checks: tuple[CheckFunction, ...] = ()
     mutants: tuple[Mutant, ...] = ()
@@ -67,7 +68,7 @@ class Draft:
         """The lab as rendering takes it; None where its manifest is broken."""
         if self.manifest is None:
             return None
-        return Lab(self.slug, self.folder, self.manifest, self.services, ())
+        return Lab(self.slug, self.folder, self.manifest, self.services, self.hosts, ())
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -106,6 +107,10 @@ def read_draft(slug: str) -> Draft:
         for name, use in draft.manifest.services.items():
             with _noted(draft, "service", draft.manifest_file, draft.line("services", name)):
                 draft.services[name] = shelf.load_service(use.recipe)
+        for name, role in draft.manifest.roles.items():
+            with _noted(draft, "service", draft.manifest_file, draft.line("roles", name)):
+                if role.runs_in:
+                    draft.hosts[name] = shelf.load_service(role.runs_in)
         for name in draft.manifest.scaffolds:
             with _noted(draft, "scaffold", draft.manifest_file, draft.line("scaffolds")):
                 draft.scaffolds[name] = shelf.load_scaffold(name)

@@ -10,6 +10,7 @@ from roadmap_labs.authoring.draft import Draft
 from roadmap_labs.authoring.flaws import Flaw
 from roadmap_labs.content.rendering import render_text
 from roadmap_labs.errors import InvalidManifest
+from roadmap_labs.stack.plan import plan_services, role_facts
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_TITLE = 80  # what a terminal shows beside a verdict; the report shortens it there
@@ -103,7 +104,6 @@ def services(draft: Draft) -> Iterator[Flaw]:
     """Settings are ones that the service knows, seeds exist, and every variable of a role can be filled in."""
     if draft.manifest is None:
         return
-    facts: dict[str, object] = {}
     for name, use in draft.manifest.services.items():
         line = draft.line("services", name)
         service = draft.services.get(name)
@@ -115,8 +115,18 @@ def services(draft: Draft) -> Iterator[Flaw]:
             yield Flaw(
                 draft.manifest_file, line, "service-seed", f"There is no folder {use.seed}.", "Make it."
             )
-        facts[name] = {"url": "", **known, **use.settings}
-    for role, body in draft.manifest.roles.items():
+
+
+def variables(draft: Draft) -> Iterator[Flaw]:
+    """Every variable of a role can be filled in."""
+    if draft.lab is None or set(draft.services) != set(draft.lab.manifest.services):
+        return
+    try:
+        plans = plan_services(draft.lab, dict.fromkeys(draft.services, ""), sealed=True)
+        facts = role_facts(plans, dict.fromkeys(draft.lab.manifest.secrets, ""))
+    except (InvalidManifest, ValueError):
+        return  # told by the rule about services
+    for role, body in draft.lab.manifest.roles.items():
         for part in ("environment", "check_environment"):
             for key, template in getattr(body, part).items():
                 try:
@@ -126,4 +136,18 @@ def services(draft: Draft) -> Iterator[Flaw]:
                                problem.message, problem.cure)  # fmt: skip
 
 
-RULES = (slug, points, checks_fit, docstrings, starter_passes, readme_tasks, services)
+def roles(draft: Draft) -> Iterator[Flaw]:
+    """A role mounts only where it runs in a recipe, and shares only what a service fills."""
+    for name, role in draft.manifest.roles.items() if draft.manifest else ():
+        line = draft.line("roles", name)
+        if bool(role.mounts) != bool(role.runs_in):
+            yield Flaw(draft.manifest_file, line, "role-mounts", f"{name}: `mounts` and `runs_in` go together.",
+                       "Name both, or neither.")  # fmt: skip
+        for service in role.shares:
+            found = draft.services.get(service)
+            if found is None or not found.manifest.shared:
+                yield Flaw(draft.manifest_file, line, "role-shares", f"{name}: {service} has no shared folder.",
+                           "Name one whose service.yaml says `shared`.")  # fmt: skip
+
+
+RULES = (slug, points, checks_fit, docstrings, starter_passes, readme_tasks, services, variables, roles)

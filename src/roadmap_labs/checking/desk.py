@@ -6,9 +6,11 @@ ours did, so that the checks never guess whose fault it is.
 
 from __future__ import annotations
 
+import base64
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
@@ -19,6 +21,11 @@ from roadmap_labs.stack.plan import CHECKER
 from roadmap_labs.stack.running import Replica, Stack
 
 Answer = Mapping[str, object]
+
+_UNHURRIED = frozenset(("inside", "once"))
+_CHANGING = frozenset(("disturb", "rewrite", "drop", "inside", "once"))
+_LATE = (124, 137)  # how coreutils' `timeout` tells that it ended a command
+_MOST_OUTPUT = 256 * 1024
 
 
 class Refusal(Exception):
@@ -35,9 +42,10 @@ class Desk:
     def __init__(self, raised: Future[Stack]) -> None:
         self._raised = raised
         self._acting = Lock()
-        # A role that did not come up once does not come up the second time: the first answer stands, so that
-        # thirteen checks of a program that never listens cost one time limit, not thirteen.
+        # A role that never came up, with these variables or twice with any, is not waited for again: the first answer
+        # stands, so that thirteen checks of a program that never listens cost two time limits, not thirteen.
         self._broken: dict[tuple[str, tuple[tuple[str, str], ...]], RoleBroke] = {}
+        self._came_up: set[str] = set()
         self._disturbances: Disturbances | None = None
         self._ended: set[str] = set()  # replicas that ended by themselves, until the next check begins
         self._beyond_repair = ""
@@ -46,6 +54,13 @@ class Desk:
         self._verbs: dict[str, Callable[[Stack, Mapping[str, Any]], Answer]] = {
             "services": self._services,
             "run": self._run,
+            "drop": self._drop,
+            "address": self._address,
+            "secret": self._secret,
+            "submitted": self._submitted,
+            "inside": self._inside,
+            "once": self._once,
+            "rewrite": self._rewrite,
             "state": self._state,
             "logs": self._logs,
             "disturb": self._disturb,
@@ -58,10 +73,11 @@ class Desk:
             raise Refusal("I-CHECKER", f"The checks ask for '{verb}', which nobody here knows.")
         try:
             stack = self._raised.result()
-            with self._acting:
+            # A learner's command may take its time, and meanwhile the check looks at what it does.
+            with nullcontext() if verb in _UNHURRIED else self._acting:
                 if self._beyond_repair:
                     raise Refusal("I-STATE", self._beyond_repair)
-                if verb == "disturb" and turn not in (None, self.turn):
+                if verb in _CHANGING and turn not in (None, self.turn):
                     raise Refusal("I-CHECKER", "The check that wanted to disturb something is over.")
                 return action(stack, arguments)
         except RoleBroke as broke:
@@ -110,6 +126,7 @@ class Desk:
                 "host": stack.doors[plan.name].host,
                 "port": stack.doors[plan.name].port,
                 "internal_port": plan.manifest.port,
+                "ports": _further(stack, plan.name, plan.manifest.ports),
                 "settings": dict(plan.settings),
                 "checker": {"user": CHECKER, "password": plan.checker_password},
                 "speaks": plan.manifest.ready,
@@ -121,23 +138,80 @@ class Desk:
         role, count = str(arguments["role"]), int(arguments.get("replicas", 1))
         environment = {str(key): str(value) for key, value in (arguments.get("environment") or {}).items()}
         key = (role, tuple(sorted(environment.items())))
-        if key in self._broken:
-            raise self._broken[key]
+        known = self._never_up(role, key)
+        if known is not None:
+            raise known
         try:
-            replicas = stack.role(role, count, environment)
+            replicas = stack.role(role, count, environment, fresh=bool(arguments.get("fresh")))
         except RoleBroke as broke:
-            self._broken[key] = broke
+            self._broken.setdefault(key, broke)
             raise
-        return {"replicas": [_replica(replica) for replica in replicas]}
+        self._came_up.add(role)
+        return {"replicas": [_replica(stack, replica) for replica in replicas]}
 
-    def _disturb(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+    def _never_up(self, role: str, key: tuple[str, tuple[tuple[str, str], ...]]) -> RoleBroke | None:
+        tried = [broke for (name, _), broke in self._broken.items() if name == role]
+        if len(tried) > 1 and role not in self._came_up:
+            return tried[0]
+        return self._broken.get(key)
+
+    def _drop(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        role = str(arguments["role"])
+        dropped = [
+            name for name in stack.containers if name.rsplit("-", 1)[0] == role and role in stack.roles
+        ]
+        for name in dropped:
+            stack.drop(name)
+        return {"dropped": dropped}
+
+    def _address(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        plan = next(plan for plan in stack.services if plan.name == arguments["service"])
+        settings = {str(key): str(value) for key, value in (arguments.get("settings") or {}).items()}
+        unknown = sorted(set(settings) - set(plan.settings))
+        if unknown:
+            raise ValueError(f"{plan.name} has no setting {unknown[0]}")
+        return {"address": plan.url(plan.name, plan.manifest.port, settings)}
+
+    def _secret(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        return {"secret": stack.plans.secrets[str(arguments["name"])]}
+
+    def _submitted(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        file = stack.submission.file(str(arguments["path"])) if stack.submission else None
+        return {"content": base64.b64encode(file.content).decode() if file else None}
+
+    def _inside(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        name, seconds = str(arguments["name"]), float(arguments["within"])
+        if name in stack.replicas and stack.roles[name.rsplit("-", 1)[0]].role.runs_in is None:
+            raise ValueError(f"{name} runs in an image that may be the learner's own")
+        command = ("timeout", "-k", "1", f"{seconds:.1f}", *map(str, arguments["command"]))
+        ended = stack.engine.run_inside(stack.containers[name], command, seconds=seconds + 10)
+        return _ended(None if ended.exit_code in _LATE else ended.exit_code, ended.output)
+
+    def _once(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        environment = {str(key): str(value) for key, value in (arguments.get("environment") or {}).items()}
+        command = tuple(map(str, arguments["command"]))
+        code, output = stack.once(str(arguments["role"]), command, environment, float(arguments["within"]))
+        return _ended(code, output)
+
+    def _rewrite(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        content = arguments.get("content")
+        self._disturbing(stack).rewrite(
+            str(arguments["path"]), None if content is None else base64.b64decode(str(content))
+        )
+        return {}
+
+    def _disturbing(self, stack: Stack) -> Disturbances:
         if self._disturbances is None:
             self._disturbances = Disturbances(stack)
+        return self._disturbances
+
+    def _disturb(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
+        disturbances = self._disturbing(stack)
         how, name = str(arguments["how"]), str(arguments["name"])
         if how == "signal":
-            self._disturbances.signal(name, str(arguments["signal"]))
+            disturbances.signal(name, str(arguments["signal"]))
         else:
-            self._disturbances.verbs[how](name)
+            disturbances.verbs[how](name)
         return self._state(stack, arguments)
 
     def _state(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
@@ -160,9 +234,20 @@ class Desk:
         return {"text": "\n".join(clean(line, 1000) for line in text.splitlines())}
 
 
-def _replica(replica: Replica) -> dict[str, object]:
+def _further(stack: Stack, name: str, words: Iterable[str]) -> dict[str, object]:
+    doors = {word: stack.doors[f"{name}:{word}"] for word in words}
+    return {word: {"host": door.host, "port": door.port} for word, door in doors.items()}
+
+
+def _ended(code: int | None, output: bytes) -> dict[str, object]:
+    return {"exit_code": code, "output": base64.b64encode(output[-_MOST_OUTPUT:]).decode()}
+
+
+def _replica(stack: Stack, replica: Replica) -> dict[str, object]:
+    role = stack.roles[replica.name.rsplit("-", 1)[0]].role
     return {
         "name": replica.name,
+        "ports": _further(stack, replica.name, role.ports),
         "host": replica.door.host,
         "port": replica.door.port,
         "address": replica.address,

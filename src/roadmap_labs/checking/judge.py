@@ -90,8 +90,9 @@ def judge(
     checker = Checker(order.lab.checks_folder, pycache=places.cache() / "pycache", desk=desk_folder)
     stack = _Raising(pool, raise_stack)
     desk = Desk(stack.future)
-    for role in order.lab.manifest.roles:
-        pool.submit(_warm, desk, role)
+    for name, role in order.lab.manifest.roles.items():
+        if role.prestart:
+            pool.submit(_warm, desk, name)
     run = _Run(order, checker, desk, pool, watcher or Watcher(), outcomes or Outcomes())
     try:
         run.watcher.begun(checker.kill)

@@ -20,6 +20,10 @@ TaskId = Annotated[str, StringConstraints(pattern=r"^t[0-9]+$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 UserId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*:[1-9][0-9]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+PortName = Annotated[str, StringConstraints(pattern=r"^[a-z]+$", max_length=20)]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z]+(_[a-z]+)*$", max_length=40)]
+FolderName = Annotated[str, StringConstraints(pattern=r"^(\.|[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)$")]
+Target = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[km]$")]
 
 
@@ -39,9 +43,28 @@ class Role(_Shape):
     """A part of the learner's system that runs in containers of its own."""
 
     port: Port = 8000
-    replicas: int = Field(default=1, ge=1, le=6)
-    ready: str = "/readyz"
-    show: str = "/"
+    ports: dict[PortName, Port] = Field(default={}, description="Further ports that checks and people reach.")
+    replicas: int = Field(default=1, ge=1, le=6, description="The most that a check may ask for.")
+    ready: Annotated[str, StringConstraints(pattern=r"^(/.*|tcp|postgres)$")] = "/readyz"
+    show: str = Field(
+        default="/",
+        description="A path, or a whole line for the terminal with {{ host }}, {{ port }}, {{ ports.x }}.",
+    )
+    prestart: bool = Field(
+        default=True, description="A check's stack raises the first one before it is asked for."
+    )
+    folder: FolderName = Field(default=".", description="The part of the learner's folder that this role is.")
+    runs_in: Slug | None = Field(
+        default=None,
+        description="A service's recipe: the learner's files run in that image, not in the scaffold's.",
+    )
+    mounts: dict[FolderName, Target] = Field(
+        default={},
+        description="With runs_in: folders of the learner's folder, and where they lie, read-only.",
+    )
+    shares: dict[Slug, Target] = Field(
+        default={}, description="Services whose shared folder lies here, read-only."
+    )
     environment: dict[str, str] = {}
     check_environment: dict[str, str] = Field(
         default={},
@@ -71,6 +94,11 @@ class LabManifest(_Shape):
     prerequisites: tuple[Slug, ...] = Field(default=(), strict=False)
     scaffolds: tuple[Slug, ...] = Field(strict=False, min_length=1)
     services: dict[Slug, ServiceUse] = {}
+    secrets: tuple[SecretName, ...] = Field(
+        default=(),
+        strict=False,
+        description="Passwords, drawn anew for each check; {{ secrets.x }} in environments.",
+    )
     roles: dict[Slug, Role]
     starter_passes: tuple[CheckId, ...] = Field(default=(), strict=False)
     tasks: dict[TaskId, Task] = Field(min_length=1)
@@ -102,15 +130,24 @@ class ServiceManifest(_Shape):
     format: Literal[1]
     title: Text
     port: Port = 1
+    ports: dict[PortName, Port] = Field(default={}, description="Further ports that checks and people reach.")
     user: UserId
     data: str | None = Field(
         default=None, description="Kept in a volume by a playground, in memory by a check."
+    )
+    keep_data: bool = Field(
+        default=False, description="Also a check keeps the data over a restart, in a volume."
+    )
+    shared: Target | None = Field(
+        default=None, description="A folder that it fills and that roles may have (`shares`)."
     )
     data_size: Size = "64m"
     scratch: dict[str, Size] = {}
     memory: int = Field(ge=16, description="MiB")
     processes: int = Field(default=256, ge=1)
-    ready: Annotated[str, StringConstraints(pattern=r"^(postgres|redis|tcp|http:/.*)$")] = "tcp"
+    ready: Annotated[str, StringConstraints(pattern=r"^(postgres|redis|amqp|tcp|http(:[a-z]+)?:/.*)$")] = (
+        "tcp"
+    )
     settings: dict[str, str] = {}
     environment: dict[str, str] = {}
     url: str = ""
@@ -119,16 +156,19 @@ class ServiceManifest(_Shape):
 
 
 class ScaffoldManifest(_Shape):
-    """scaffold.yaml: a project tree and the image that runs it."""
+    """scaffold.yaml: a project tree and the image that runs it; without `run`, a tree alone."""
 
     format: Literal[1]
     title: Text
     language: Text
     entry: Text
-    source: str
-    user: UserId
-    run: tuple[str, ...] = Field(strict=False, min_length=1)
-    live: tuple[str, ...] = Field(strict=False, min_length=1)
+    image_of: Slug | None = Field(default=None, description="Another scaffold, whose image runs this tree.")
+    source: Target = "/app"
+    user: UserId = "10001:10001"
+    run: tuple[str, ...] = Field(default=(), strict=False)
+    live: tuple[str, ...] = Field(
+        default=(), strict=False, description="In a playground; `run` where it is empty."
+    )
     memory: int = Field(default=256, ge=16, description="MiB")
     processes: int = Field(default=128, ge=1)
 

@@ -33,15 +33,16 @@ class Service:
 
 @dataclass(frozen=True)
 class Scaffold:
-    """A scaffold of the shelf: its manifest, its tree and the recipe of its image."""
+    """A scaffold of the shelf: its manifest and its tree; the recipe of its image may be another's."""
 
     name: str
     folder: Path
     manifest: ScaffoldManifest
 
     @property
-    def image_folder(self) -> Path:
-        return self.folder / "image"
+    def image_name(self) -> str:
+        """The scaffold whose image runs this tree: mostly its own."""
+        return self.manifest.image_of or self.name
 
     @property
     def tree(self) -> Path:
@@ -56,6 +57,7 @@ class Lab:
     folder: Path
     manifest: LabManifest
     services: dict[str, Service]  # by the name that the lab gives them
+    hosts: dict[str, Service]  # by the name of the role that runs in one
     checks: tuple[Check, ...]
 
     @property
@@ -78,6 +80,7 @@ def load_lab(slug: str) -> Lab:
     folder = lab_folder(slug)
     manifest = load(LabManifest, folder / "lab.yaml")
     services = {name: load_service(use.recipe) for name, use in manifest.services.items()}
+    hosts = {name: load_service(role.runs_in) for name, role in manifest.roles.items() if role.runs_in}
     titles = check_titles(folder / "checks")
     promised = [
         (check, task, points)
@@ -90,7 +93,7 @@ def load_lab(slug: str) -> Lab:
             "\n".join(problems), cure="Each check stands once in lab.yaml and once in checks/."
         )
     checks = tuple(Check(check, task, titles[check], float(points)) for check, task, points in promised)
-    return Lab(slug, folder, manifest, services, checks)
+    return Lab(slug, folder, manifest, services, hosts, checks)
 
 
 def _mismatches(folder: Path, titles: Mapping[str, str], promised: Sequence[str]) -> list[str]:
@@ -116,6 +119,11 @@ def load_service(name: str) -> Service:
             f"There is no service '{name}'.", cure=f"Known: {', '.join(known('services', 'service.yaml'))}"
         )
     return Service(name, folder, load(ServiceManifest, folder / "service.yaml"))
+
+
+def scaffold_image(scaffold: Scaffold) -> Path:
+    """The folder with the recipe of the image that runs this scaffold's tree."""
+    return load_scaffold(scaffold.image_name).folder / "image"
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roadmap_labs.errors import BadSubmission, NotFound
@@ -38,7 +38,18 @@ class Submission:
     @property
     def own_image(self) -> bool:
         """True where the folder brings a Dockerfile of its own."""
-        return any(file.path == "Dockerfile" for file in self.files)
+        return self.file("Dockerfile") is not None
+
+    def file(self, path: str) -> File | None:
+        """One file by its path."""
+        return next((file for file in self.files if file.path == path), None)
+
+    def part(self, folder: str) -> Submission:
+        """What lies in one of its folders, seen from there; `.` is all of it."""
+        if folder == ".":
+            return self
+        inside = (file for file in self.files if file.path.startswith(f"{folder}/"))
+        return submission_of(replace(file, path=file.path.removeprefix(f"{folder}/")) for file in inside)
 
 
 def submission_of(files: Iterable[File]) -> Submission:

@@ -222,7 +222,7 @@ class Engine(Protocol):
         """Hand the log to `sink` piece by piece until the container ends or the sink raises."""
 
     def run_inside(self, container: str, command: tuple[str, ...], *, seconds: float = 10) -> ExecResult:
-        """Run a command in one of our *service* containers; never in one that holds learner code."""
+        """Run a command in a container of an image of ours; a learner's script runs there with the same limits."""
 
     def find(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Found, ...]:
         """All objects that carry these labels (an empty value asks for the key alone)."""

@@ -20,7 +20,11 @@ from roadmap_labs.harness.waiting import settle
 PROOF_SECONDS = 0.25  # an answer through the relay takes a thousandth of it
 _GONE = ("exited", "dead")
 # What draws at least one byte out of a server that lives, without a login.
-_GREETINGS = {"redis": b"PING\r\n", "postgres": b"\x00\x00\x00\x08\x04\xd2\x16\x2f"}
+_GREETINGS = {
+    "redis": b"PING\r\n",
+    "postgres": b"\x00\x00\x00\x08\x04\xd2\x16\x2f",
+    "amqp": b"AMQP\x00\x00\x09\x01",
+}
 
 
 class Disturber:

@@ -18,6 +18,7 @@ class Service:
     settings: Mapping[str, str]
     user: str
     password: str = field(repr=False)
+    ports: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # further ports by name: host, port
     speaks: str = ""  # "redis", "postgres", "http:/path", "tcp": what a short greeting must look like
 
 
@@ -32,5 +33,11 @@ def service_of(name: str, found: Mapping[str, Any]) -> Service:
         dict(found.get("settings") or {}),
         str(account.get("user", "checker")),
         str(account.get("password", "")),
+        further(found),
         str(found.get("speaks", "")),
     )
+
+
+def further(found: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """The further ports of a server or a role: host and port by name."""
+    return {name: (str(one["host"]), int(one["port"])) for name, one in (found.get("ports") or {}).items()}

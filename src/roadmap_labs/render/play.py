@@ -42,18 +42,17 @@ def _minutes(seconds: float) -> str:
 
 
 def _addresses(playing: Playing) -> list[str]:
-    rows: list[tuple[str, str, str]] = []
+    roles: list[tuple[str, str, str]] = []
+    servers: list[tuple[str, str, str]] = []
     for part in playing.view.parts:
         if part.door is None:
             continue
+        line = playing.talk.get(part.name, f"{part.door.host}:{part.door.port}")
         if part.kind == "role":
-            show = playing.lab.manifest.roles[part.name.rsplit("-", 1)[0]].show
-            address = f"http://{part.door.host}:{part.door.port}{show}"
-            rows.insert(
-                0, (f"your {part.name.rsplit('-', 1)[0]}", f"curl -i {address}", "a saved file is live")
-            )
+            roles.append((f"your {part.name.rsplit('-', 1)[0]}", line, "a saved file is live"))
         else:
-            rows.append((part.name, playing.talk.get(part.name, f"{part.door.host}:{part.door.port}"), ""))
+            servers.append((part.name, line, ""))
+    rows = [*roles, *servers]
     width = max((len(row[1]) for row in rows), default=0)
     return [f"  {name:<14} {line:<{width}}   {remark}".rstrip() for name, line, remark in rows]
 

@@ -10,30 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadmap_labs.content.manifest import ScaffoldManifest
-from roadmap_labs.content.shelf import Lab, load_scaffold, load_service
+from roadmap_labs.content.shelf import Lab, load_scaffold, load_service, scaffold_image
 from roadmap_labs.content.submission import Submission
 from roadmap_labs.engine import images, labels
 from roadmap_labs.engine.protocol import BuildFailed, Engine
 from roadmap_labs.errors import BadSubmission
 from roadmap_labs.files import pack
-from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan, plan_role, plan_services
+from roadmap_labs.stack.plan import Plans, Seat, draw_secrets, plan_role, plan_services, role_facts
 from roadmap_labs.stack.running import Images, Stack
 
 RELAY = "relay"
-_ROLE = "role of the learner"  # no service can have this name
+_SCAFFOLD = "image of the scaffold"  # no service can have this name
+_HOST = "recipe "  # and none begins like this
 
 Tell = Callable[[str, str], None]  # phase, step
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """All images of a lab's stack, by reference, and how the learner's role is to be run."""
+    """All images of a lab's stack, by reference, and how the learner's roles are to be run."""
 
     base: str
     relay: str
     services: dict[str, str]
-    role: str
-    scaffold: ScaffoldManifest | None  # None: the learner's own image
+    roles: dict[str, str]
+    scaffolded: dict[str, ScaffoldManifest]  # the roles that run in the scaffold's image
 
     @property
     def common(self) -> Images:
@@ -41,19 +42,25 @@ class Gathered:
 
 
 def recipes(lab: Lab, scaffold: str | None) -> dict[str, images.Recipe]:
-    """What a lab's images are built from: relay, services (by the lab's names for them), and the scaffold's image."""
+    """What a lab's images are built from: relay, services (by the lab's names for them), recipes that roles run in,
+    and the scaffold's image where a role needs it."""
     found = {RELAY: images.Recipe(RELAY, load_service(RELAY).image_folder)}
     found |= {
         name: images.Recipe(service.name, service.image_folder) for name, service in lab.services.items()
     }
-    if scaffold is not None:
-        found[_ROLE] = images.Recipe(scaffold, load_scaffold(scaffold).image_folder)
+    found |= {_HOST + host.name: images.Recipe(host.name, host.image_folder) for host in lab.hosts.values()}
+    if scaffold is not None and set(lab.manifest.roles) - set(lab.hosts):
+        tree = load_scaffold(scaffold)
+        found[_SCAFFOLD] = images.Recipe(tree.image_name, scaffold_image(tree))
     return found
 
 
-def role_image(lab: Lab, scaffold: str) -> str:
-    """The image that a role of this scaffold runs in."""
-    return images.recipe_tag(recipes(lab, scaffold)[_ROLE])
+def probe_image(lab: Lab, scaffold: str) -> str:
+    """An image of this lab that learner code runs in."""
+    found = recipes(lab, scaffold)
+    return images.recipe_tag(
+        found.get(_SCAFFOLD) or found[next(name for name in found if name.startswith(_HOST))]
+    )
 
 
 def seeds(lab: Lab, refs: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
@@ -70,11 +77,22 @@ def missing(engine: Engine, lab: Lab, scaffold: str | None) -> tuple[str, ...]:
     return tuple(tag for tag in dict.fromkeys([*tags.values(), *baked]) if engine.image(tag) is None)
 
 
+def own_parts(lab: Lab, submission: Submission) -> dict[str, Submission]:
+    """The roles whose part of the learner's folder brings a Dockerfile of its own, and that part."""
+    parts = {
+        name: submission.part(role.folder)
+        for name, role in lab.manifest.roles.items()
+        if name not in lab.hosts
+    }
+    return {name: part for name, part in parts.items() if part.own_image}
+
+
 def gather(engine: Engine, lab: Lab, scaffold: str, submission: Submission, tell: Tell) -> Gathered:
     """Make sure of every image. A learner's Dockerfile that fails is a `BadSubmission` with its last lines."""
-    own = submission.own_image
-    wanted = recipes(lab, None if own else scaffold)
-    lacking = missing(engine, lab, None if own else scaffold)
+    own = own_parts(lab, submission)
+    scaffolded = set(lab.manifest.roles) - set(lab.hosts) - set(own)
+    wanted = recipes(lab, scaffold if scaffolded else None)
+    lacking = missing(engine, lab, scaffold if scaffolded else None)
     refs = {name: images.recipe_tag(recipe) for name, recipe in wanted.items()}
     baked = seeds(lab, refs)
     if lacking:
@@ -85,10 +103,11 @@ def gather(engine: Engine, lab: Lab, scaffold: str, submission: Submission, tell
             images.bake(engine, ref, seed, lab.slug, name, lambda line: tell("", line))
     services = {name: refs[name] for name in lab.services}
     services |= {name: images.baked_tag(ref, seed, lab.slug, name) for name, (ref, seed) in baked.items()}
-    role = build_own_image(engine, submission, tell) if own else refs[_ROLE]
-    return Gathered(
-        images.BASE, refs[RELAY], services, role, None if own else load_scaffold(scaffold).manifest
-    )
+    roles = {name: refs[_HOST + host.name] for name, host in lab.hosts.items()}
+    roles |= dict.fromkeys(scaffolded, refs.get(_SCAFFOLD, ""))
+    roles |= {name: build_own_image(engine, part, tell) for name, part in own.items()}
+    manifest = load_scaffold(scaffold).manifest
+    return Gathered(images.BASE, refs[RELAY], services, roles, dict.fromkeys(scaffolded, manifest))
 
 
 def build_own_image(engine: Engine, submission: Submission, tell: Tell) -> str:
@@ -112,16 +131,18 @@ def build_own_image(engine: Engine, submission: Submission, tell: Tell) -> str:
     return tag
 
 
-def plans(
-    lab: Lab, gathered: Gathered, *, sealed: bool
-) -> tuple[tuple[ServicePlan, ...], dict[str, RolePlan]]:
+def plans(lab: Lab, gathered: Gathered, *, sealed: bool) -> Plans:
     """The plans of all services and roles."""
     services = plan_services(lab, gathered.services, sealed=sealed)
+    passwords = draw_secrets(lab, sealed=sealed)
+    facts = role_facts(services, passwords)
     roles = {
-        name: plan_role(lab, name, services, image=gathered.role, scaffold=gathered.scaffold, live=not sealed)
-        for name in lab.manifest.roles
+        name: plan_role(
+            lab, name, facts, image=image, scaffold=gathered.scaffolded.get(name), live=not sealed
+        )
+        for name, image in gathered.roles.items()
     }
-    return services, roles
+    return Plans(services, {name: roles[name] for name in lab.manifest.roles}, passwords)
 
 
 def sealed_stack(
@@ -135,12 +156,10 @@ def sealed_stack(
 ) -> Stack:
     """A stack for one judgement, not yet up: no way out, the learner's files in a volume."""
     gathered = gather(engine, lab, scaffold, submission, tell)
-    services, roles = plans(lab, gathered, sealed=True)
     return Stack(
         engine,
         seat,
-        services,
-        roles,
+        plans(lab, gathered, sealed=True),
         images=gathered.common,
         sealed=True,
         submission=submission,

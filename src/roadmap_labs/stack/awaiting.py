@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from roadmap_labs.engine.protocol import Engine
 from roadmap_labs.errors import LabBroken
@@ -10,7 +11,6 @@ from roadmap_labs.stack import evidence, ready
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import Door
 from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
-from roadmap_labs.stack.specs import role_limits
 
 SERVICE_SECONDS = 60.0  # the reference needs 0.5 s; a loaded laptop may need twenty times that
 ROLE_SECONDS = 30.0
@@ -18,10 +18,17 @@ _LOOK_SECONDS = 0.1  # between two looks at a container that does not answer yet
 _ENDED = ("exited", "dead")
 
 
-def await_service(engine: Engine, plan: ServicePlan, door: Door, container: str, *, seconds: float) -> None:
-    """Return when a login succeeds; `LabBroken` with the last lines of its log where none does."""
+def await_service(
+    engine: Engine, plan: ServicePlan, doors: Mapping[str, Door], container: str, *, seconds: float
+) -> None:
+    """Return when a login succeeds; `LabBroken` with the last lines of its log where none does.
+
+    `doors` are those of its ports, as `network.doors_of` names them.
+    """
     deadline = time.monotonic() + seconds
     next_look = time.monotonic() + _LOOK_SECONDS
+    word = ready.port_word(plan.manifest.ready)
+    door = doors[f"{plan.name}:{word}" if word else plan.name]
     while not ready.service_answers(plan, door.host, door.port):
         now = time.monotonic()
         has_ended = now > next_look and engine.inspect(container).status in _ENDED
@@ -43,7 +50,7 @@ def await_role(
     """Return when the readiness path answers 200; `RoleBroke` where the process ends or stays silent."""
     deadline = time.monotonic() + seconds
     next_look = time.monotonic() + _LOOK_SECONDS
-    while ready.http_status(door.host, door.port, plan.role.ready) != 200:
+    while not ready.role_answers(plan.role.ready, door.host, door.port):
         now = time.monotonic()
         if now > next_look:
             next_look = now + _LOOK_SECONDS
@@ -53,11 +60,21 @@ def await_role(
         time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
 
 
+def await_end(engine: Engine, container: str, *, seconds: float) -> bool:
+    """Wait until a container has ended by itself; False where it had not in time."""
+    deadline = time.monotonic() + seconds
+    while engine.inspect(container).status not in _ENDED:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(ready.POLL_SECONDS)  # between two looks, not instead of one
+    return True
+
+
 def raise_if_ended(engine: Engine, plan: RolePlan, name: str, container: str, moment: str) -> None:
     """Raise what the end of a role's container says, if it has ended."""
     state = engine.inspect(container)
     if state.status in _ENDED:
-        broke = evidence.ended(name, state, role_limits(plan), evidence.log_lines(engine, container), moment)
+        broke = evidence.ended(name, state, plan.limits, evidence.log_lines(engine, container), moment)
         if broke is not None:
             raise broke
 
@@ -72,7 +89,11 @@ def why_silent(
         return broke
     return RoleBroke(
         "L-TIME",
-        f"{name} did not answer GET {plan.role.ready} with 200 in time.",
-        expected=f"200 at {plan.role.ready} as soon as the first request may be sent",
+        f"{name} did not answer {_asked(plan.role.ready)} in time.",
+        expected="an answer as soon as the first request may be sent",
         observed="\n".join(evidence.log_lines(engine, container)) or "(it printed nothing)",
     )
+
+
+def _asked(ready_by: str) -> str:
+    return f"GET {ready_by} with 200" if ready_by.startswith("/") else f"on port ({ready_by})"

@@ -35,6 +35,7 @@ class Disturbances:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._harm: dict[str, Harm] = {}
+        self._rewritten: set[str] = set()  # files of the learner's folder
         self._turn = RLock()
         self.verbs: Mapping[str, Callable[[str], None]] = {
             "pause": self.pause,
@@ -97,7 +98,10 @@ class Disturbances:
             self._stack.engine.kill(harm.container, signal)
 
     def start(self, name: str) -> None:
-        """Start a stopped or killed service again, empty, and return when it answers a login."""
+        """Start again what was stopped or killed: a service until it answers a login, a replica without waiting.
+
+        A service comes back empty unless its recipe keeps data; a replica has the container that it had.
+        """
         with self._turn:
             harm = self._of(name)
             self._stack.start_again(name)
@@ -124,6 +128,14 @@ class Disturbances:
             harm.cut = False
             self._forget_if_whole(name)
 
+    def rewrite(self, path: str, content: bytes | None) -> None:
+        """Replace a file of the learner's folder as the roles see it; None puts back what was handed in."""
+        with self._turn:
+            self._rewritten.add(path)
+            self._stack.rewrite(path, content)
+            if content is None:
+                self._rewritten.discard(path)
+
     def put_right(self) -> None:
         """Undo everything that is still disturbed; a replica that was ended is forgotten, not started again.
 
@@ -136,6 +148,11 @@ class Disturbances:
                     if harm.container == self._stack.containers.get(name):
                         self._repair(name, harm)
                     del self._harm[name]
+                except Problem as problem:
+                    problems.append(problem)
+            for path in tuple(self._rewritten):
+                try:
+                    self.rewrite(path, None)
                 except Problem as problem:
                     problems.append(problem)
             if problems:

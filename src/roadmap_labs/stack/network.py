@@ -11,6 +11,7 @@ import itertools
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from roadmap_labs.engine import subnets
 from roadmap_labs.engine.protocol import (
@@ -48,6 +49,21 @@ class Door:
 
     host: str
     port: int
+
+
+class Listening(Protocol):
+    """A service's or a role's manifest, as far as ports go."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def ports(self) -> Mapping[str, int]: ...
+
+
+def doors_of(name: str, manifest: Listening) -> dict[str, int]:
+    """The ports of one peer by door: its own name for the first, `name:port name` for each further one."""
+    return {name: manifest.port, **{f"{name}:{word}": port for word, port in manifest.ports.items()}}
 
 
 def lab_network(engine: Engine, seat: Seat, *, sealed: bool) -> Network:

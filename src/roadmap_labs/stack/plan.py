@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from roadmap_labs.content.manifest import Role, ScaffoldManifest, ServiceManifes
 from roadmap_labs.content.rendering import render_text
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.engine import labels
+from roadmap_labs.engine.protocol import Limits
 
 MIB = 1024 * 1024
 CHECKER = "checker"
@@ -82,35 +83,37 @@ class ServicePlan:
     password: str = field(repr=False)
     checker_password: str = field(repr=False)
 
-    def _facts(self, host: str, port: int) -> dict[str, object]:
+    def facts(self, host: str, port: int, ports: Mapping[str, int] | None = None) -> dict[str, object]:
+        """What its templates may name; `ports` are the further ones as they are reached from that host."""
         return {
             **self.settings,
             "host": host,
             "port": port,
+            "ports": dict(ports if ports is not None else self.manifest.ports),
             "password": self.password,
-            "checker_password": self.checker_password,
             "sealed": self.sealed,
         }
 
     def environment(self) -> dict[str, str]:
         """What the service's own container is told."""
-        facts = self._facts(self.name, self.manifest.port)
+        facts = self.facts(self.name, self.manifest.port) | {"checker_password": self.checker_password}
         where = f"service {self.name}"
         return {key: render_text(text, facts, where) for key, text in self.manifest.environment.items()}
 
-    def url(self, host: str, port: int) -> str:
-        """The address with the learner's account, as a client library takes it."""
-        return render_text(self.manifest.url, self._facts(host, port), f"service {self.name}: url")
+    def url(self, host: str, port: int, settings: Mapping[str, str] | None = None) -> str:
+        """The address with the learner's account, as a client library takes it; `settings` may differ."""
+        facts = self.facts(host, port) | dict(settings or {})
+        return render_text(self.manifest.url, facts, f"service {self.name}: url")
 
-    def talk(self, host: str, port: int) -> str:
+    def talk(self, host: str, port: int, ports: Mapping[str, int]) -> str:
         """A line for a terminal on the host that talks to the service."""
-        facts = self._facts(host, port)
+        facts = self.facts(host, port, ports)
         facts["url"] = self.url(host, port)
         return render_text(self.manifest.talk, facts, f"service {self.name}: talk")
 
     def shell(self) -> tuple[str, ...]:
         """The command that `roadmap-labs shell` runs inside the container."""
-        facts = self._facts("127.0.0.1", self.manifest.port)
+        facts = self.facts("127.0.0.1", self.manifest.port)
         return tuple(render_text(part, facts, f"service {self.name}: shell") for part in self.manifest.shell)
 
 
@@ -134,9 +137,32 @@ def plan_services(lab: Lab, images: Mapping[str, str], *, sealed: bool) -> tuple
 
 def room_for(lab: Lab, *, cpus: int, memory_bytes: int) -> int:
     """How many stacks of a lab may stand side by side: checks wait much, but a stack's start does not."""
+    servers = (*lab.services.values(), *lab.hosts.values())
     replicas = sum(role.replicas for role in lab.manifest.roles.values())
-    stack = sum(service.manifest.memory for service in lab.services.values()) + 256 * replicas + 256
+    stack = sum(server.manifest.memory for server in servers) + 256 * replicas + 256
     return max(1, min(cpus, memory_bytes // MIB // (2 * stack)))
+
+
+def draw_secrets(lab: Lab, *, sealed: bool) -> dict[str, str]:
+    """The lab's passwords: random in a check; in a playground, whose data outlives it, a secret's own name."""
+    return {name: secrets.token_hex(12) if sealed else name for name in lab.manifest.secrets}
+
+
+def role_facts(services: Iterable[ServicePlan], passwords: Mapping[str, str]) -> dict[str, object]:
+    """What the variables of a role may name: every service, with `_` for `-`, and the lab's secrets."""
+    found: dict[str, object] = {"secrets": dict(passwords)}
+    for plan in services:
+        facts = plan.facts(plan.name, plan.manifest.port)
+        found[plan.name.replace("-", "_")] = facts | {"url": plan.url(plan.name, plan.manifest.port)}
+    return found
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A part of the learner's folder, and where a role finds it."""
+
+    folder: str  # "." for all of it
+    target: str
 
 
 @dataclass(frozen=True)
@@ -146,44 +172,83 @@ class RolePlan:
     name: str
     role: Role
     image: str
-    user: str | None  # None: the image's own
-    command: tuple[str, ...] | None  # None: the image's own CMD
-    source: str | None  # where the learner's folder is mounted; None: the image holds it
-    memory_mib: int
-    processes: int
     environment: Mapping[str, str]
+    limits: Limits
+    user: str | None = None  # None: the image's own
+    command: tuple[str, ...] | None = None  # None: the image's own CMD
+    mounts: tuple[Mount, ...] = ()  # none: the image holds it
+    working_dir: str | None = None  # None: the image's own
+    data: str | None = None  # a folder that outlives a stop of the container
+    scratch: Mapping[str, str] = field(default_factory=dict)  # folder -> size, in memory
+
+
+def show_line(role: Role, host: str, port: int, ports: Mapping[str, int]) -> str:
+    """A line for a terminal on the host that reaches a role there."""
+    if role.show.startswith("/"):
+        return f"curl -i http://{host}:{port}{role.show}"
+    return render_text(role.show, {"host": host, "port": port, "ports": dict(ports)}, "show")
+
+
+@dataclass(frozen=True)
+class Plans:
+    """All that a stack will consist of, and the lab's secrets in it."""
+
+    services: tuple[ServicePlan, ...]
+    roles: Mapping[str, RolePlan]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def plan_role(
     lab: Lab,
     name: str,
-    services: tuple[ServicePlan, ...],
+    facts: Mapping[str, object],
     *,
     image: str,
     scaffold: ScaffoldManifest | None,
     live: bool,
 ) -> RolePlan:
-    """One role: in a scaffold's image with the folder mounted, or (scaffold None) in an image of the learner's own."""
-    role = lab.manifest.roles[name]
-    facts = {
-        plan.name: {"url": plan.url(plan.name, plan.manifest.port), **plan.settings} for plan in services
-    }
+    """One role: in the recipe that it names, in a scaffold's image, or (scaffold None) in one of the learner's own."""
+    role, host = lab.manifest.roles[name], lab.hosts.get(name)
     templates = role.environment if live else {**role.environment, **role.check_environment}
     environment = {
         key: render_text(text, facts, f"{lab.slug}: role {name}: {key}") for key, text in templates.items()
     }
     environment |= {"PORT": str(role.port), "ROLE": name, "HOME": "/tmp"}  # noqa: S108 (the only place it may write)
+    if host is not None:
+        manifest = host.manifest
+        own = ServicePlan(name, manifest, image, manifest.settings, not live, "", "").environment()
+        return RolePlan(
+            name,
+            role,
+            image,
+            own | environment,
+            service_limits(manifest),
+            user=manifest.user,
+            mounts=tuple(Mount(folder, target) for folder, target in role.mounts.items()),
+            data=manifest.data,
+            scratch={"/tmp": "64m", **manifest.scratch},  # noqa: S108
+        )
+    plan = RolePlan(name, role, image, environment, Limits(256 * MIB, 128), scratch={"/tmp": "64m"})  # noqa: S108
     if scaffold is None:
-        return RolePlan(name, role, image, None, None, None, 256, 128, environment)
-    command = scaffold.live if live else scaffold.run
-    return RolePlan(
-        name,
-        role,
-        image,
-        scaffold.user,
-        command,
-        scaffold.source,
-        scaffold.memory,
-        scaffold.processes,
-        environment,
+        return plan
+    return replace(
+        plan,
+        limits=Limits(scaffold.memory * MIB, scaffold.processes),
+        user=scaffold.user,
+        command=(live and scaffold.live) or scaffold.run,
+        mounts=(Mount(role.folder, scaffold.source),),
+        working_dir=scaffold.source,
+    )
+
+
+def service_limits(manifest: ServiceManifest) -> Limits:
+    """What one server may use."""
+    return Limits(
+        memory_bytes=manifest.memory * MIB,
+        processes=manifest.processes,
+        cpus=2.0,
+        open_files=8192,
+        file_bytes=1024 * MIB,
+        log_bytes=4 * MIB,
+        shm_bytes=64 * MIB,
     )

@@ -7,6 +7,7 @@ attempt; whoever asks repeats it until a deadline.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -16,13 +17,18 @@ from roadmap_labs.stack.plan import CHECKER, ServicePlan
 POLL_SECONDS = 0.02
 _ATTEMPT_SECONDS = 2.0
 _LONGEST_HEAD = 4096
+_MOMENT = 0.2
+_SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL's protocol, 54.2.10: answered by one byte
 
 
-def warm(plans: Iterable[ServicePlan]) -> None:
+def warm(services: Iterable[ServicePlan]) -> None:
     """Import what the probes of these services need, so that it is there when they are to be asked."""
+    plans = tuple(services)
     if any(plan.manifest.ready == "postgres" for plan in plans):
         # Here and not above: 80 ms, which only a command that raises a PostgreSQL pays, while its containers start.
         import pg8000.native  # noqa: F401
+    if any(plan.manifest.ready == "amqp" for plan in plans):
+        import pika  # noqa: F401
 
 
 def service_answers(plan: ServicePlan, host: str, port: int) -> bool:
@@ -32,9 +38,25 @@ def service_answers(plan: ServicePlan, host: str, port: int) -> bool:
         return _postgres(plan, host, port)
     if kind == "redis":
         return _redis(plan, host, port)
+    if kind == "amqp":
+        return _amqp(plan, host, port)
     if kind.startswith("http:"):
-        return http_status(host, port, kind.removeprefix("http:")) == 200
-    return _connects(host, port)
+        return http_status(host, port, kind[kind.index(":/") + 1 :]) == 200
+    return _listens(host, port)
+
+
+def port_word(kind: str) -> str:
+    """The name of the further port that a readiness like `http:admin:/ready` speaks of; empty for the first port."""
+    return kind.split(":")[1] if kind.count(":") > 1 else ""
+
+
+def role_answers(kind: str, host: str, port: int) -> bool:
+    """One attempt to find a role ready: a path that answers 200, PostgreSQL's greeting, or a port that listens."""
+    if kind.startswith("/"):
+        return http_status(host, port, kind) == 200
+    if kind == "postgres":
+        return bool(_exchange(host, port, _SSL_REQUEST, enough=bool))
+    return _listens(host, port)
 
 
 def _postgres(plan: ServicePlan, host: str, port: int) -> bool:
@@ -74,6 +96,27 @@ def _redis(plan: ServicePlan, host: str, port: int) -> bool:
     return answer.split() == wanted
 
 
+def _amqp(plan: ServicePlan, host: str, port: int) -> bool:
+    import pika
+    import pika.exceptions
+
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of each attempt that fails, at length
+    where = pika.ConnectionParameters(
+        host,
+        port,
+        plan.settings["vhost"],
+        pika.PlainCredentials(plan.settings["user"], plan.password),
+        socket_timeout=_ATTEMPT_SECONDS,
+        stack_timeout=_ATTEMPT_SECONDS,
+        blocked_connection_timeout=_ATTEMPT_SECONDS,
+    )
+    try:
+        pika.BlockingConnection(where).close()
+    except (OSError, pika.exceptions.AMQPError):
+        return False
+    return True
+
+
 def http_status(host: str, port: int, path: str, *, seconds: float = _ATTEMPT_SECONDS) -> int | None:
     """The status of a GET, None where no HTTP answer began in time. Reads a few bytes of the head, whatever is sent."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
@@ -84,10 +127,16 @@ def http_status(host: str, port: int, path: str, *, seconds: float = _ATTEMPT_SE
     return None
 
 
-def _connects(host: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_ATTEMPT_SECONDS):
+def _listens(host: str, port: int) -> bool:
+    """Whether a connection stays open for a moment. The relay takes every connection, and closes those that fail."""
+    try:
+        with socket.create_connection((host, port), timeout=_ATTEMPT_SECONDS) as connection:
+            connection.settimeout(_MOMENT)
+            return bool(connection.recv(1))
+    except TimeoutError:
         return True
-    return False
+    except OSError:
+        return False
 
 
 def _exchange(

@@ -7,27 +7,31 @@ the copy can be found and removed.
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 
 from roadmap_labs.content.submission import Submission
 from roadmap_labs.engine import labels
-from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine
+from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine, FolderMount, VolumeMount
 from roadmap_labs.engine.sweep import remove_stack
-from roadmap_labs.files import pack
 from roadmap_labs.stack import awaiting, ready, specs
+from roadmap_labs.stack.delivery import LearnersFiles
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import (
     FIRST_PEER_INDEX,
     Door,
     Network,
+    doors_of,
     edge_network,
     lab_network,
     raise_relay,
 )
-from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
+from roadmap_labs.stack.plan import Plans, RolePlan, Seat, ServicePlan
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,7 @@ class Stack:
         self,
         engine: Engine,
         seat: Seat,
-        services: tuple[ServicePlan, ...],
-        roles: Mapping[str, RolePlan],
+        plans: Plans,
         *,
         images: Images,
         sealed: bool,
@@ -66,27 +69,37 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         time_factor: float = 1.0,
     ) -> None:
-        self.engine, self.seat, self.services, self.roles = engine, seat, services, dict(roles)
+        self.engine, self.seat, self.plans = engine, seat, plans
         self.images, self.sealed, self.time_factor = images, sealed, time_factor
-        self._submission, self._folder = submission, folder
+        self.submission = submission
         self._ports = dict(ports or {})  # playground: the ports of last time, if they are still free
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="stack")
-        self._indexes = self._number_peers()
+        self._indexes = {name: index for index, name in enumerate(self._peers(), FIRST_PEER_INDEX)}
         self._network: Network | None = None
-        self._source: Future[str] | None = None
+        self._once, self._numbers = Lock(), itertools.count(1)
+        self._files = LearnersFiles(engine, seat, images.base, submission, folder)
+        self._own_volumes: dict[str, str] = {}  # replica name -> the volume of its data
         self.containers: dict[str, str] = {}  # service or replica name -> container id
-        self.doors: dict[str, Door] = {}
+        self.doors: dict[str, Door] = {}  # by the name of a peer, or "peer:port name" for a further port
         self.replicas: dict[str, Replica] = {}
 
-    def _number_peers(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self._peer_ports(), FIRST_PEER_INDEX)}
+    @property
+    def services(self) -> tuple[ServicePlan, ...]:
+        return self.plans.services
 
-    def _peer_ports(self) -> dict[str, int]:
-        """Every peer that there may be, in a fixed order, and the port that it listens on."""
-        ports = {plan.name: plan.manifest.port for plan in self.services}
+    @property
+    def roles(self) -> Mapping[str, RolePlan]:
+        return self.plans.roles
+
+    def _peers(self) -> Mapping[str, Mapping[str, int]]:
+        """Every peer that there may be, in a fixed order, and the ports that it listens on, by door."""
+        peers: dict[str, Mapping[str, int]] = {
+            plan.name: doors_of(plan.name, plan.manifest) for plan in self.services
+        }
         for name, plan in self.roles.items():
-            ports |= {f"{name}-{number}": plan.role.port for number in range(1, plan.role.replicas + 1)}
-        return ports
+            replicas = [f"{name}-{number}" for number in range(1, plan.role.replicas + 1)]
+            peers |= {replica: doors_of(replica, plan.role) for replica in replicas}
+        return peers
 
     # -- services -----------------------------------------------------------------------------------------------
 
@@ -94,11 +107,13 @@ class Stack:
         """Raise networks, relay and services, and return when each service answers a login."""
         network = self._pool.submit(lab_network, self.engine, self.seat, sealed=self.sealed)
         edge = self._pool.submit(edge_network, self.engine, self.seat) if self.sealed else None
-        if self._submission is not None and any(plan.source for plan in self.roles.values()):
-            self._source = self._pool.submit(self._deliver, self._submission)
+        folders = {mount.folder for plan in self.roles.values() for mount in plan.mounts}
+        self._files.deliver(folders, self._pool)
+        shared = self._pool.submit(self._share)
         self._pool.submit(ready.warm, self.services)
         self._network = network.result()
         relay = self._pool.submit(self._relay, self._network, edge.result()) if edge else None
+        shared.result()
         started = {plan.name: self._pool.submit(self._start_service, plan) for plan in self.services}
         for name, future in started.items():
             self.containers[name] = future.result()
@@ -108,34 +123,56 @@ class Stack:
         for wait in waits:
             wait.result()
 
-    def _deliver(self, submission: Submission) -> str:
-        """Put the learner's files into a volume of their own; returns its name."""
-        volume, target = self.seat.name("source"), "/source"
-        self.engine.create_volume(volume, self.seat.labels("source"))
-        loader = self.engine.create_container(specs.loader_spec(self.seat, self.images.base, volume, target))
-        try:
-            self.engine.put_archive(loader, target, pack(submission.files))
-        finally:
-            self.engine.remove("container", loader)
-        return volume
+    def _share(self) -> None:
+        """Make the volumes that services fill for roles."""
+        for plan in self.services:
+            if plan.manifest.shared:
+                self.engine.create_volume(self._shared(plan.name), self.seat.labels("shared", plan.name))
+
+    def _shared(self, service: str) -> str:
+        return self.seat.name(f"{service}-shared")
 
     def _relay(self, network: Network, edge: Network) -> dict[str, Door]:
-        targets = {name: (self._indexes[name], port) for name, port in self._peer_ports().items()}
+        targets = {
+            door: (self._indexes[name], port)
+            for name, doors in self._peers().items()
+            for door, port in doors.items()
+        }
         return raise_relay(self.engine, self.seat, self.images.relay, network, edge, targets)
 
     def _leg(self, name: str) -> Attachment:
         if self._network is None:
             raise RuntimeError(f"{name} is asked for before the stack is up")
-        return Attachment(self._network.id, self._network.address(self._indexes[name]), (name,))
+        plan = self.roles.get(name.rsplit("-", 1)[0]) if name not in self._service_names() else None
+        aliases = (name, plan.name) if plan is not None and plan.role.replicas == 1 else (name,)
+        return Attachment(self._network.id, self._network.address(self._indexes[name]), aliases)
+
+    def _service_names(self) -> frozenset[str]:
+        return frozenset(plan.name for plan in self.services)
 
     def _start_service(self, plan: ServicePlan) -> str:
-        data = self._data_volume(plan.name) if plan.manifest.data and not self.sealed else None
-        port = self._ports.get(plan.name)
-        spec = specs.service_spec(self.seat, plan, self._leg(plan.name), data=data, port=port)
+        keeps = plan.manifest.data and (not self.sealed or plan.manifest.keep_data)
+        spec = specs.service_spec(
+            self.seat,
+            plan,
+            self._leg(plan.name),
+            data=self._data_volume(plan.name) if keeps else None,
+            shared=self._shared(plan.name) if plan.manifest.shared else None,
+            publish=self._publish(doors_of(plan.name, plan.manifest)),
+        )
         container = self._create_and_start(spec)
-        if not self.sealed:
-            self.doors[plan.name] = self._published(container, plan.manifest.port)
+        self._open(container, doors_of(plan.name, plan.manifest))
         return container
+
+    def _publish(self, doors: Mapping[str, int]) -> dict[int, int | None]:
+        return {} if self.sealed else {port: self._ports.get(door) for door, port in doors.items()}
+
+    def _open(self, container: str, doors: Mapping[str, int]) -> None:
+        """Find out where a playground's container is reached; a sealed stack is reached through the relay."""
+        if not self.sealed:
+            # One that has ended publishes nothing. Port 0 answers nobody, and whoever waits there finds the end.
+            published = self.engine.inspect(container).published
+            self.doors |= {door: Door("127.0.0.1", published.get(port, 0)) for door, port in doors.items()}
 
     def _data_volume(self, service: str) -> str:
         """The volume of a service's data; a playground goes on with the one that it has."""
@@ -163,49 +200,70 @@ class Stack:
             self.engine.start(container)
         return container
 
-    def _published(self, container: str, port: int) -> Door:
-        # One that has ended already publishes nothing. Port 0 answers nobody, and whoever waits there finds the end.
-        return Door("127.0.0.1", self.engine.inspect(container).published.get(port, 0))
-
     def _await_service(self, plan: ServicePlan) -> None:
         seconds = awaiting.SERVICE_SECONDS * self.time_factor
-        door, container = self.doors[plan.name], self.containers[plan.name]
-        awaiting.await_service(self.engine, plan, door, container, seconds=seconds)
+        doors = {name: self.doors[name] for name in doors_of(plan.name, plan.manifest)}
+        awaiting.await_service(self.engine, plan, doors, self.containers[plan.name], seconds=seconds)
 
     # -- roles --------------------------------------------------------------------------------------------------
 
-    def role(self, name: str, replicas: int, environment: Mapping[str, str]) -> tuple[Replica, ...]:
-        """So many replicas of a role with these variables added, running and ready; what fits already is kept."""
+    def role(
+        self, name: str, replicas: int, environment: Mapping[str, str], *, fresh: bool = False
+    ) -> tuple[Replica, ...]:
+        """So many replicas of a role with these variables added, running and ready; what fits already is kept.
+
+        With `fresh` none is kept: new containers, with empty data.
+        """
         names = [f"{name}-{number}" for number in range(1, replicas + 1)]
-        futures = [self._pool.submit(self._replica, name, replica, environment) for replica in names]
+        futures = [self._pool.submit(self._replica, name, replica, environment, fresh) for replica in names]
         return tuple(future.result() for future in futures)
 
-    def _replica(self, role: str, name: str, extra: Mapping[str, str]) -> Replica:
+    def _replica(self, role: str, name: str, extra: Mapping[str, str], fresh: bool) -> Replica:
         plan = self.roles[role]
         environment = {**plan.environment, **extra}
         known = self.replicas.get(name)
-        if known is not None and known.environment == environment and self._runs(known):
+        if not fresh and known is not None and known.environment == environment and self._runs(known):
             return known
         self.drop(name)
-        leg = self._leg(name)
+        leg, doors = self._leg(name), doors_of(name, plan.role)
+        volumes, folders = self._mounts(plan, name)
         spec = specs.role_spec(
             self.seat,
             plan,
             name,
             leg,
             environment,
-            source=self._source.result() if self._source else None,
-            folder=self._folder,
-            publish={} if self.sealed else {plan.role.port: self._ports.get(name)},
+            volumes=volumes,
+            folders=folders,
+            publish=self._publish(doors),
         )
         container = self.containers[name] = self._create_and_start(spec)
-        if not self.sealed:
-            self.doors[name] = self._published(container, plan.role.port)
+        self._open(container, doors)
         self._await_role(plan, name, container)
         replica = self.replicas[name] = Replica(
             name, container, self.doors[name], leg.address or "", environment
         )
         return replica
+
+    def _mounts(
+        self, plan: RolePlan, name: str | None
+    ) -> tuple[tuple[VolumeMount, ...], tuple[FolderMount, ...]]:
+        """Where a role finds the learner's files, what services share with it, and its own data (if it has a name)."""
+        volumes, folders = self._files.mounts(plan)
+        shares = [
+            VolumeMount(self._shared(service), target, read_only=True)
+            for service, target in plan.role.shares.items()
+        ]
+        data = [VolumeMount(self._replicas_volume(name), plan.data)] if plan.data and name else []
+        return (*volumes, *shares, *data), folders
+
+    def _replicas_volume(self, name: str) -> str:
+        if not self.sealed:
+            return self._data_volume(name)
+        volume = self.seat.name(f"{name}-data-{secrets.token_hex(3)}")
+        self.engine.create_volume(volume, self.seat.labels("data", name))
+        self._own_volumes[name] = volume
+        return volume
 
     def _runs(self, replica: Replica) -> bool:
         return self.engine.inspect(replica.container).status == "running"
@@ -219,11 +277,47 @@ class Stack:
             raise awaiting.why_silent(self.engine, self.seat, plan, name, container, image=image) from None
 
     def drop(self, name: str) -> None:
-        """Remove a replica, whether it ever was ready or not."""
+        """Remove a replica and its data, whether it ever was ready or not."""
         self.replicas.pop(name, None)
         container = self.containers.pop(name, None)
         if container is not None:
             self.engine.remove("container", container)
+        volume = self._own_volumes.pop(name, None)
+        if volume is not None:
+            self.engine.remove("volume", volume)
+
+    def once(
+        self, role: str, command: tuple[str, ...], environment: Mapping[str, str], seconds: float
+    ) -> tuple[int | None, bytes]:
+        """Run a command in a container of a role's image and variables; exit code (None: too late) and its output."""
+        plan = self.roles[role]
+        if self._network is None:
+            raise RuntimeError(f"{role} is asked for before the stack is up")
+        number = next(self._numbers)
+        address = self._network.address(
+            FIRST_PEER_INDEX + len(self._indexes)
+        )  # beside every peer that may come
+        volumes, folders = self._mounts(plan, None)
+        spec = specs.role_spec(
+            self.seat,
+            plan,
+            f"{role}-once-{number}",
+            Attachment(self._network.id, address),
+            {**plan.environment, **environment},
+            volumes=volumes,
+            folders=folders,
+            command=command,
+        )
+        with self._once:  # one at a time, because of the address
+            container = self.engine.create_container(spec)
+            try:
+                self.engine.start(container)
+                ended = awaiting.await_end(self.engine, container, seconds=seconds)
+                return (self.engine.inspect(container).exit_code if ended else None), self.engine.logs(
+                    container
+                )
+            finally:
+                self.engine.remove("container", container)
 
     def ended_roles(self) -> dict[str, RoleBroke]:
         """What every replica that should run and does not says of its end, by its name."""
@@ -239,10 +333,15 @@ class Stack:
     # -- disturbances: what stack/disturbing.py needs and only a stack can do -----------------------------------
 
     def start_again(self, name: str) -> None:
-        """Start a service that has ended, and return when it answers a login."""
-        plan = next(plan for plan in self.services if plan.name == name)
+        """Start a service that has ended, and return when it answers a login; a replica is only started."""
         self.engine.start(self.containers[name])
-        self._await_service(plan)
+        for plan in self.services:
+            if plan.name == name:
+                self._await_service(plan)
+
+    def rewrite(self, path: str, content: bytes | None) -> None:
+        """Replace a file of the learner's folder as every role sees it; None puts back what was handed in."""
+        self._files.rewrite(path, content, self.roles.values())
 
     def cut(self, name: str) -> None:
         """Take a container off the lab's network."""

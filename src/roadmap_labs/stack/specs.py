@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from roadmap_labs.engine.protocol import (
     Attachment,
     ContainerSpec,
     FolderMount,
-    Limits,
     VolumeMount,
 )
-from roadmap_labs.stack.plan import MIB, RolePlan, Seat, ServicePlan
+from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan, service_limits
 
 _SCRATCH = "size={size},nr_inodes=16k,mode=1777"
 
 
 def service_spec(
-    seat: Seat, plan: ServicePlan, leg: Attachment, *, data: str | None, port: int | None
+    seat: Seat,
+    plan: ServicePlan,
+    leg: Attachment,
+    *,
+    data: str | None,
+    shared: str | None,
+    publish: Mapping[int, int | None],
 ) -> ContainerSpec:
-    """One service. `data` is the volume of a playground's data; a check, which has none, keeps it in memory.
+    """One service. `data` and `shared` are volumes; without one for the data, it is kept in memory.
 
-    `port` is the port on 127.0.0.1 that a playground would like to have again.
+    `publish` are the ports on 127.0.0.1 that a playground would like to have again.
     """
     manifest = plan.manifest
     scratch = {target: _SCRATCH.format(size=size) for target, size in manifest.scratch.items()}
@@ -30,6 +34,11 @@ def service_spec(
         # Nothing of a check outlives its containers, and writing 1300 small files to a disk takes 0.7 s.
         uid, gid = manifest.user.split(":")
         scratch[manifest.data] = f"size={manifest.data_size},uid={uid},gid={gid},mode=0700"
+    volumes = [
+        VolumeMount(volume, target)
+        for volume, target in ((data, manifest.data), (shared, manifest.shared))
+        if volume and target
+    ]
     return ContainerSpec(
         name=seat.name(plan.name),
         image=plan.image,
@@ -37,24 +46,11 @@ def service_spec(
         attachment=leg,
         environment=plan.environment(),
         user=manifest.user,
-        volumes=(VolumeMount(data, manifest.data),) if manifest.data and data else (),
+        volumes=tuple(volumes),
         tmpfs=scratch,
-        publish={} if plan.sealed else {manifest.port: port},
-        limits=Limits(
-            memory_bytes=manifest.memory * MIB,
-            processes=manifest.processes,
-            cpus=2.0,
-            open_files=8192,
-            file_bytes=1024 * MIB,
-            log_bytes=4 * MIB,
-            shm_bytes=64 * MIB,
-        ),
+        publish=publish,
+        limits=service_limits(manifest),
     )
-
-
-def role_limits(plan: RolePlan) -> Limits:
-    """What one replica of a role may use."""
-    return Limits(memory_bytes=plan.memory_mib * MIB, processes=plan.processes)
 
 
 def role_spec(
@@ -64,25 +60,29 @@ def role_spec(
     leg: Attachment,
     environment: Mapping[str, str],
     *,
-    source: str | None,
-    folder: Path | None,
-    publish: Mapping[int, int | None],
+    volumes: tuple[VolumeMount, ...] = (),
+    folders: tuple[FolderMount, ...] = (),
+    publish: Mapping[int, int | None] | None = None,
+    command: tuple[str, ...] | None = None,
 ) -> ContainerSpec:
-    """One replica of a role: the learner's files from a volume (a check) or from their own folder (a playground)."""
+    """One replica of a role: the learner's files from volumes (a check) or from their own folder (a playground).
+
+    `command` takes the place of the role's own.
+    """
     return ContainerSpec(
         name=seat.name(name),
         image=plan.image,
         labels=seat.labels("role", name),
         attachment=leg,
-        command=plan.command,
+        command=command or plan.command,
         environment=environment,
         user=plan.user,
-        working_dir=plan.source,
-        volumes=(VolumeMount(source, plan.source, read_only=True),) if plan.source and source else (),
-        folders=(FolderMount(str(folder), plan.source),) if plan.source and folder and not source else (),
-        tmpfs={"/tmp": _SCRATCH.format(size="64m")},  # noqa: S108
-        publish=publish,
-        limits=role_limits(plan),
+        working_dir=plan.working_dir,
+        volumes=volumes,
+        folders=folders,
+        tmpfs={target: _SCRATCH.format(size=size) for target, size in plan.scratch.items()},
+        publish=publish or {},
+        limits=plan.limits,
         outside_names=seat.kind == "playground",
     )
 
@@ -90,7 +90,7 @@ def role_spec(
 def loader_spec(seat: Seat, image: str, volume: str, target: str) -> ContainerSpec:
     """The container through which files get into a volume; it is never started."""
     return ContainerSpec(
-        name=seat.name("loader"),
+        name=f"{volume}-loader",
         image=image,
         labels=seat.labels("loader"),
         command=("true",),

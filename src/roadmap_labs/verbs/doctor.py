@@ -148,7 +148,7 @@ def _isolation(engine: Engine, tell: Tell) -> list[Finding]:
             )
         ]
     tell("measuring the sealed profile", "")
-    image = assembly.role_image(lab, scaffold)
+    image = assembly.probe_image(lab, scaffold)
     return [
         Finding(f"sealed: {one.name}", one.ok, one.seen, one.cure) for one in isolation.probe(engine, image)
     ]

@@ -20,8 +20,8 @@ def build(slugs: Sequence[str], tell: Tell) -> dict[str, str]:
         lab = shelf.load_lab(slug)
         for scaffold in lab.manifest.scaffolds:
             gathered = assembly.gather(engine, lab, scaffold, submission_of(()), tell)
-            built |= {"debian": gathered.base, "relay": gathered.relay, scaffold: gathered.role}
-            built |= {f"{slug}: {name}": ref for name, ref in gathered.services.items()}
+            built |= {"debian": gathered.base, "relay": gathered.relay}
+            built |= {f"{slug}: {name}": ref for name, ref in (gathered.services | gathered.roles).items()}
     return built
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import BadSubmission, EngineUnavailable, NotFound, Problem, WrongUse
 from roadmap_labs.model import Check, CheckResult, Report
 from roadmap_labs.stack.assembly import Tell, sealed_stack
-from roadmap_labs.stack.plan import room_for, seat
+from roadmap_labs.stack.plan import room_for, seat, show_line
 from roadmap_labs.stack.running import Stack
 
 # A check's stack whose maker vanished without a trace (another host, say) is nobody's after this long.
@@ -129,16 +129,25 @@ def _lanes(lab: Lab) -> int:
 
 def kept_stack(stack: Stack) -> Kept:
     """What a person needs who wants to look into a stack that is still up."""
-    doors = {plan.name: stack.doors[plan.name] for plan in stack.services}
-    addresses = [
-        (plan.name, plan.talk(doors[plan.name].host, doors[plan.name].port)) for plan in stack.services
-    ]
-    for replica in stack.replicas.values():
-        show = stack.roles[replica.name.rsplit("-", 1)[0]].role.show
-        addresses.append((replica.name, f"curl -i http://{replica.door.host}:{replica.door.port}{show}"))
+    addresses = []
+    for plan in stack.services:
+        addresses.append(
+            (plan.name, plan.talk(*_door(stack, plan.name), _ports(stack, plan.name, plan.manifest.ports)))
+        )
+    for name in stack.replicas:
+        role = stack.roles[name.rsplit("-", 1)[0]].role
+        addresses.append((name, show_line(role, *_door(stack, name), _ports(stack, name, role.ports))))
     states = {name: stack.engine.inspect(container).status for name, container in stack.containers.items()}
     containers = tuple((name, stack.seat.name(name), status) for name, status in states.items())
     return Kept(stack.seat.stack, tuple(addresses), containers)
+
+
+def _door(stack: Stack, name: str) -> tuple[str, int]:
+    return stack.doors[name].host, stack.doors[name].port
+
+
+def _ports(stack: Stack, name: str, words: Iterable[str]) -> dict[str, int]:
+    return {word: stack.doors[f"{name}:{word}"].port for word in words}
 
 
 def on_fresh_stack(

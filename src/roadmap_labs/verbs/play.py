@@ -23,7 +23,7 @@ from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import NotFound, WrongUse
 from roadmap_labs.stack.assembly import Gathered, Tell, gather, plans
 from roadmap_labs.stack.evidence import RoleBroke
-from roadmap_labs.stack.plan import Seat, ServicePlan, plan_services, seat
+from roadmap_labs.stack.plan import Seat, ServicePlan, plan_services, seat, show_line
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Playing:
     workspace: Workspace
     lab: Lab
     view: playground.View
-    talk: dict[str, str] = field(default_factory=dict)  # service name -> a line to paste
+    talk: dict[str, str] = field(default_factory=dict)  # name of a part -> a line to paste
     made: bool = False  # the workspace is new
     raised: bool = False  # the playground is new
     seconds: float = 0.0  # to raise it
@@ -87,24 +87,25 @@ def _raised(
     began = time.monotonic()
     gathered = gather(engine, lab, space.scaffold, take_in(space.folder), tell)
     images_seconds = time.monotonic() - began
-    services, roles = plans(lab, gathered, sealed=False)
+    planned = plans(lab, gathered, sealed=False)
     view = playground.look(engine, lab, space.id)
     if view.whole and _same_images(engine, view, gathered):
-        return Playing(space, lab, view, _talk(services, view), made=made, images_seconds=images_seconds)
+        return Playing(
+            space, lab, view, _talk(lab, planned.services, view), made=made, images_seconds=images_seconds
+        )
     chair = _seat(lab, space, run)
     if view.exists or view.network or view.stopping:
         tell("playground: something of it is missing or changed, raising it anew", "")
         playground.stop(engine, chair)
-    tell(f"playground: starting {len(services) + len(roles)} containers", "")
+    tell(f"playground: starting {len(planned.services) + len(planned.roles)} containers", "")
     began = time.monotonic()
-    common = gathered.common
-    view, trouble = playground.raise_playground(engine, lab, chair, services, roles, common, space.folder)
+    view, trouble = playground.raise_playground(engine, lab, chair, planned, gathered.common, space.folder)
     seconds = time.monotonic() - began
     return Playing(
         space,
         lab,
         view,
-        _talk(services, view),
+        _talk(lab, planned.services, view),
         made=made,
         raised=True,
         seconds=seconds,
@@ -119,9 +120,9 @@ def _sentence(broke: RoleBroke | None) -> str:
 
 def _same_images(engine: Engine, view: playground.View, gathered: Gathered) -> bool:
     """Whether every part runs the image that it should; a changed Dockerfile or recipe asks for a new start."""
-    wanted = {**gathered.services}
+    wanted = gathered.services | {f"{name}-1": ref for name, ref in gathered.roles.items()}
     for part in view.parts:
-        image = engine.image(wanted.get(part.name, gathered.role))
+        image = engine.image(wanted[part.name])
         if part.state is None or image is None or part.state.image != image.id:
             return False
     return True
@@ -131,9 +132,20 @@ def _seat(lab: Lab, space: Workspace, run: str) -> Seat:
     return seat("playground", lab, workspace=space.id, folder=space.folder, run=run, owner=owner())
 
 
-def _talk(services: Sequence[ServicePlan], view: playground.View) -> dict[str, str]:
-    doors = {plan.name: view.door(plan.name) for plan in services}
-    return {plan.name: plan.talk(door.host, door.port) for plan in services if (door := doors[plan.name])}
+def _talk(lab: Lab, services: Sequence[ServicePlan], view: playground.View) -> dict[str, str]:
+    """A line to paste for each part that is reached from here."""
+    lines: dict[str, str] = {}
+    plans_of = {plan.name: plan for plan in services}
+    for part in view.parts:
+        if part.door is None:
+            continue
+        host, port = part.door.host, part.door.port
+        if part.kind == "role":
+            role = lab.manifest.roles[part.name.rsplit("-", 1)[0]]
+            lines[part.name] = show_line(role, host, port, part.ports)
+        else:
+            lines[part.name] = plans_of[part.name].talk(host, port, part.ports)
+    return lines
 
 
 def status(folder: Path) -> Playing:
@@ -141,7 +153,7 @@ def status(folder: Path) -> Playing:
     engine, space, lab = _opened(folder)
     view = playground.look(engine, lab, space.id)
     services = plan_services(lab, dict.fromkeys(lab.services, ""), sealed=False)
-    return Playing(space, lab, view, _talk(services, view))
+    return Playing(space, lab, view, _talk(lab, services, view))
 
 
 def _opened(folder: Path) -> tuple[Engine, Workspace, Lab]:

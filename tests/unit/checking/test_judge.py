@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -39,6 +42,7 @@ class PaperStack:
     """What the desk needs of a stack; nothing runs."""
 
     services = ()
+    roles: Mapping[str, Any] = defaultdict(lambda: SimpleNamespace(role=SimpleNamespace(ports={})))
 
     def __init__(self) -> None:
         self.downs = 0
@@ -49,7 +53,9 @@ class PaperStack:
     def up(self) -> None:
         pass
 
-    def role(self, name: str, count: int, environment: Mapping[str, str]) -> tuple[Replica, ...]:
+    def role(
+        self, name: str, count: int, environment: Mapping[str, str], *, fresh: bool
+    ) -> tuple[Replica, ...]:
         self.asked.append(environment)
         if self.broke is not None:
             raise self.broke
@@ -58,7 +64,7 @@ class PaperStack:
         )
 
     def ended_roles(self) -> dict[str, RoleBroke]:
-        return {f"api-{number}": broke for number, broke in enumerate(self.dead, 1)}
+        return {f"toy-{number}": broke for number, broke in enumerate(self.dead, 1)}
 
     def drop(self, name: str) -> None:
         self.dead.pop(int(name.partition("-")[2]) - 1)
@@ -290,7 +296,7 @@ def test_what_a_check_prints_is_no_verdict(lab: Callable[[str], Lab]) -> None:
 def test_a_bug_of_ours_is_answered_so_that_no_check_waits_for_ever(
     lab: Callable[[str], Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: PaperStack, name: str, count: int, environment: Mapping[str, str]) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise AttributeError("no such thing")
 
     monkeypatch.setattr(PaperStack, "role", broken)

@@ -91,7 +91,6 @@ def test_a_service_may_not_run_as_root(tmp_path: Path) -> None:
         load(ServiceManifest, _file(tmp_path, text, "service.yaml"))
 
 
-def test_a_scaffold_needs_its_commands(tmp_path: Path) -> None:
-    text = 'format: 1\ntitle: X\nlanguage: Y\nentry: a\nsource: /app\nuser: "1:1"\nrun: []\nlive: [a]\n'
-    with pytest.raises(InvalidManifest, match="run"):
-        load(ScaffoldManifest, _file(tmp_path, text, "scaffold.yaml"))
+def test_a_scaffold_may_be_a_tree_alone(tmp_path: Path) -> None:
+    text = "format: 1\ntitle: X\nlanguage: Y\nentry: a\n"
+    assert load(ScaffoldManifest, _file(tmp_path, text, "scaffold.yaml")).run == ()
