@@ -31,6 +31,19 @@ def test_our_lab_has_no_flaw(desk: Desk) -> None:
     assert looked.code == 0, looked.out
 
 
+def test_a_new_lab_is_proven_in_a_folder_of_its_own(desk: Desk) -> None:
+    shelf = desk.folder / "mine"
+    shelf.mkdir()
+    begun = desk.run("--labs-path", shelf, "lab", "new", "greetings", "--topic", "http-basics")
+    assert begun.code == 0, begun.err
+    assert desk.run("--labs-path", shelf, "lab", "lint", "greetings").code == 4, "WRITE is left everywhere"
+    proven = desk.run("--labs-path", shelf, "lab", "prove", "greetings", "--json", seconds=300)
+    assert proven.code == 0, proven.out + proven.err
+    assert proven.document["ok"] is True
+    assert (shelf / "labs" / "greetings" / "proof.json").is_file()
+    assert desk.run("lab", "lint", "greetings").code == 5, "nobody else knows it"
+
+
 def test_every_flaw_is_named_with_file_and_line(desk: Desk, copy: Path) -> None:
     (copy / "notes.txt").write_text("not part of a lab\n")
     readme = copy / "README.md"

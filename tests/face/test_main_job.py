@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 import roadmap_labs
+from roadmap_labs.engine import labels
 from tests.face.conftest import Desk, names, until
 
 pytestmark = pytest.mark.engine
@@ -164,3 +165,30 @@ def test_hints_go_from_one_to_three_and_are_remembered(desk: Desk) -> None:
     told = [desk.run("-C", "shop", "hint", "t1").out for _ in range(4)]
     assert ["hint 1 of 3" in told[0], "hint 2 of 3" in told[1], "hint 3 of 3" in told[2]] == [True] * 3
     assert told[3].splitlines()[0] == told[2].splitlines()[0]
+
+
+def test_a_failure_can_be_looked_at_until_it_is_cleaned(desk: Desk) -> None:
+    desk.run("start", LAB, "shop")
+    checked = desk.run("check", "shop", "--only", "t1_hit_skips_database", "--keep")
+    assert checked.code == 1
+    stack = checked.err.split("clean --stack ")[1].split()[0]
+    kept = {
+        item.name for item in desk.mine() if item.labels[labels.STACK] == stack and item.kind == "container"
+    }
+    assert {name.rsplit(f"{stack}-")[1] for name in kept} == {"relay", "postgres", "redis", "catalog-1"}
+    assert all(name in checked.err for name in kept if not name.endswith("relay"))
+    address = checked.err.split("curl -i ")[1].split()[0]
+    assert _get(address)[0] == 200
+    desk.run("-C", "shop", "status")  # sweeps what is dead
+    assert {item.status for item in desk.mine() if item.name in kept} == {"running"}
+    assert desk.run("clean", "--stack", stack).code == 0
+    assert stack not in {item.labels[labels.STACK] for item in desk.mine()}
+    assert desk.run("-C", "shop", "clean").code == 0
+
+
+def test_nothing_is_kept_of_what_passes(desk: Desk) -> None:
+    desk.run("start", LAB, "shop")
+    checked = desk.run("check", "shop", "--only", "t1_same_answer", "--keep")
+    assert (checked.code, "nothing was kept" in checked.err) == (0, True)
+    desk.run("-C", "shop", "clean")
+    assert desk.mine() == ()

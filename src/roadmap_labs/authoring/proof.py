@@ -1,7 +1,7 @@
 """The proof beside a lab: what was proven, when, and the digests of all that it stands on. Judges nothing.
 
 A proof is out of date as soon as one of these digests changes: the lab's folder, its scaffolds, its services, the
-relay that its checks go through, and the harness that its checks speak with.
+relay that its checks go through, and the harness modules that its checks speak with.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import roadmap_labs
+from roadmap_labs.authoring.footing import harness_files
 from roadmap_labs.content import folders, proofs, shelf
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.workspace import write_text_whole
 from roadmap_labs.errors import CannotWrite, Problem
-from roadmap_labs.files import digest, read_folder
+from roadmap_labs.files import File, digest, read_folder
 from roadmap_labs.stack.assembly import RELAY
 
 State = Literal["proven", "stale", "never", "broken"]
@@ -39,11 +39,17 @@ def digests(lab: Lab) -> dict[str, str]:
     """What a proof of this lab depends on, part by part."""
     files = [file for file in read_folder(lab.folder) if file.path != proofs.NAME]
     found = {"lab": digest(files)}
-    for scaffold in lab.manifest.scaffolds:
-        found[f"scaffolds/{scaffold}"] = digest(read_folder(shelf.load_scaffold(scaffold).folder))
-    for recipe in sorted({service.name for service in lab.services.values()} | {RELAY}):
+    for name in lab.manifest.scaffolds:
+        scaffold = shelf.load_scaffold(name)
+        found[f"scaffolds/{name}"] = digest(read_folder(scaffold.folder))
+        if scaffold.image_name != name:
+            image = read_folder(shelf.scaffold_image(scaffold))
+            found[f"scaffolds/{scaffold.image_name}/image"] = digest(image)
+    servers = (*lab.services.values(), *lab.hosts.values())
+    for recipe in sorted({server.name for server in servers} | {RELAY}):
         found[f"services/{recipe}"] = digest(read_folder(shelf.load_service(recipe).folder))
-    found["harness"] = digest(read_folder(Path(roadmap_labs.__file__).parent / "harness"))
+    harness = harness_files(sorted(lab.checks_folder.glob("*.py")))
+    found["harness"] = digest(File(file.name, file.read_bytes()) for file in harness)
     return found
 
 

@@ -10,9 +10,19 @@ from roadmap_labs import __version__
 from roadmap_labs.authoring import proof, verdicts
 from roadmap_labs.authoring.prove import Proving, Told, Wish, prove
 from roadmap_labs.content import proofs, shelf
+from roadmap_labs.errors import WrongUse
 from roadmap_labs.model import document as report_document
 
 SCHEMA = "roadmap-labs.proving/v1"
+
+
+def chosen(slug: str | None, *, every: bool, stale: bool) -> tuple[str, ...]:
+    """The labs that a command means: the one that it names, every lab, or those whose proof does not hold."""
+    if [slug is not None, every, stale].count(True) != 1:
+        raise WrongUse("One lab, --all or --stale.", cure="For instance:  roadmap-labs lab prove --all")
+    if slug is not None:
+        return (slug,)
+    return tuple(row.slug for row in proof.standings() if every or row.state != "proven")
 
 
 def run(wish: Wish, told: Told | None = None) -> tuple[Proving, Path | None]:

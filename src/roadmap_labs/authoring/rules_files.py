@@ -12,6 +12,7 @@ from roadmap_labs.content.rendering import solution_files
 from roadmap_labs.errors import Problem
 
 _ALONE = {"lab.yaml", "README.md", "proof.json"}
+_UNWRITTEN = re.compile(r'\bWRITE: (?P<what>[^"]*[^" .])')
 _TODO = re.compile(r"\bTODO\b")
 
 
@@ -100,4 +101,14 @@ def _undone(file: Path) -> Iterator[Flaw]:
             )
 
 
-RULES = (stray, overlays, renders, todos)
+def unwritten(draft: Draft) -> Iterator[Flaw]:
+    """Nothing that `lab new` left for the author is still to be written."""
+    for file in draft.files:
+        for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+            found = _UNWRITTEN.search(line)
+            if found:
+                yield Flaw(file, number, "unwritten", f"Still to be written: {found['what']}",
+                           "Write it where WRITE stands.")  # fmt: skip
+
+
+RULES = (stray, overlays, renders, todos, unwritten)

@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from roadmap_labs.cli import screen
-from roadmap_labs.cli.options import AsJson, LabName, teller, time_factor
-from roadmap_labs.errors import InvalidManifest, LabBroken
+from roadmap_labs.cli.options import AsJson, LabName, complete_labs, labs_path, teller, time_factor
+from roadmap_labs.errors import InvalidManifest, LabBroken, WrongUse
+
+if TYPE_CHECKING:
+    from roadmap_labs.authoring.prove import Proving
+
+
+def new(
+    slug: Annotated[str, typer.Argument(metavar="SLUG", help="The lab's name, as people will type it.")],
+    topic: Annotated[str, typer.Option("--topic", help="The topic of the roadmap that it teaches.")],
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="A server of services/.", show_default=False)
+    ] = None,
+    scaffold: Annotated[
+        str, typer.Option("--scaffold", help="A project tree of scaffolds/.")
+    ] = "python-http",
+) -> int:
+    """Begin a lab: a small one that runs, in which every file explains what goes where.
+
+    Example:  roadmap-labs lab new message-order --topic message-queues --service postgres
+    """
+    from roadmap_labs.authoring.beginning import Beginning, begin
+
+    folder = begin(Beginning(slug, topic, tuple(service or ()), scaffold), labs_path())
+    at = f" --labs-path {labs_path()}" if labs_path() else ""
+    screen.out(f"{screen.from_here(folder)} is begun. Read its lab.yaml, then:\n")
+    screen.out(f"  roadmap-labs{at} lab lint {slug}     what is left to be written")
+    screen.out(f"  roadmap-labs{at} lab prove {slug}    whether the checks find what they must")
+    return 0
 
 
 def lint(lab: LabName, as_json: AsJson = False) -> int:
@@ -31,7 +59,14 @@ def lint(lab: LabName, as_json: AsJson = False) -> int:
 
 
 def prove(
-    lab: LabName,
+    lab: Annotated[
+        str | None,
+        typer.Argument(metavar="[LAB]", autocompletion=complete_labs, show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every lab, one after another.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Every lab whose proof is missing or out of date.")
+    ] = False,
     mutant: Annotated[
         list[str] | None, typer.Option("--mutant", metavar="ID", help="Only this mutant.", show_default=False)
     ] = None,
@@ -52,28 +87,47 @@ def prove(
     """Prove a lab: the starter fails where it must, the solution passes, every mutant is caught where it says.
 
     A whole proof is written beside the lab. Examples:  roadmap-labs lab prove redis-caching
-    ·   roadmap-labs lab prove redis-caching --mutant same-ttl   ·   … --repeat 20 --load
+    ·   roadmap-labs lab prove redis-caching --mutant m4   ·   … --repeat 20 --load   ·   roadmap-labs lab prove --all
     """
     from roadmap_labs.authoring import proving
     from roadmap_labs.authoring.prove import Wish
     from roadmap_labs.render import kept as kept_text
+
+    slugs = proving.chosen(lab, every=every, stale=stale)
+    if mutant and len(slugs) != 1:
+        raise WrongUse(
+            "--mutant belongs to one lab.", cure="Name the lab:  roadmap-labs lab prove LAB --mutant ID"
+        )
+    documents = []
+    code = 0
+    for slug in slugs:
+        wish = Wish(slug, tuple(mutant or ()), repeat, repeat_mutants, load, jobs, whole, keep, time_factor())
+        progress = screen.Progress()
+        if len(slugs) > 1 and not as_json:
+            screen.out(f"\n{slug}")
+        outcome, file = proving.run(wish, _told(progress, quiet=as_json))
+        progress.clear()
+        documents.append(proving.document(outcome, file))
+        if not as_json:
+            _show(outcome, file)
+        for stack in outcome.kept:
+            screen.note("\n" + kept_text.kept(stack))
+        code = code or (0 if outcome.proven else LabBroken.exit_code)
+    if as_json:
+        screen.out_json(documents[0] if lab else {"schema": "roadmap-labs.provings/v1", "labs": documents})
+    elif not slugs:
+        screen.out("Every lab is proven as it lies here.")
+    return code
+
+
+def _show(outcome: Proving, file: Path | None) -> None:
     from roadmap_labs.render import proof as text
 
-    wish = Wish(lab, tuple(mutant or ()), repeat, repeat_mutants, load, jobs, whole, keep, time_factor())
-    progress = screen.Progress()
-    outcome, file = proving.run(wish, _told(progress, quiet=as_json))
-    progress.clear()
-    if as_json:
-        screen.out_json(proving.document(outcome, file))
-    else:
-        paint = screen.paint_for(sys.stdout)
-        for one in outcome.done:
-            if one.wrong:
-                screen.out("\n" + text.transcript(one, outcome.lab, width=screen.width(), paint=paint))
-        screen.out(text.summary(outcome, file, paint))
-    for stack in outcome.kept:
-        screen.note("\n" + kept_text.kept(stack))
-    return 0 if outcome.proven else LabBroken.exit_code
+    paint = screen.paint_for(sys.stdout)
+    for one in outcome.done:
+        if one.wrong:
+            screen.out("\n" + text.transcript(one, outcome.lab, width=screen.width(), paint=paint))
+    screen.out(text.summary(outcome, file, paint))
 
 
 def _told(progress: screen.Progress, *, quiet: bool):  # type: ignore[no-untyped-def]

@@ -32,7 +32,7 @@ images = typer.Typer(
 )
 
 labs = typer.Typer(
-    no_args_is_help=True, context_settings=_SETTINGS, help="For authors: look at a lab, prove it."
+    no_args_is_help=True, context_settings=_SETTINGS, help="For authors: begin a lab, look at it, prove it."
 )
 
 
@@ -47,6 +47,12 @@ def root(
     elsewhere: Annotated[
         Path | None, typer.Option("-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
     ] = None,
+    labs_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--labs-path", metavar="DIR", help="Look for labs in DIR/labs first.", show_default=False
+        ),
+    ] = None,
     context: Annotated[
         str | None, typer.Option("--context", help="Use this Docker context.", show_default=False)
     ] = None,
@@ -57,6 +63,7 @@ def root(
     """Hands-on labs for backend engineers: real servers in containers, judged from outside."""
     del version
     options.remember_elsewhere(elsewhere)
+    options.remember_labs(labs_path)
     if context:
         os.environ["DOCKER_CONTEXT"] = context
         os.environ.pop("DOCKER_HOST", None)
@@ -86,6 +93,7 @@ images.command("build", context_settings=_SETTINGS)(house.images_build)
 images.command("list", context_settings=_SETTINGS)(house.images_list)
 app.command(context_settings=_SETTINGS)(shelf.schema)
 app.add_typer(labs, name="lab")
+labs.command(context_settings=_SETTINGS)(lab.new)
 labs.command(context_settings=_SETTINGS)(lab.lint)
 labs.command(context_settings=_SETTINGS)(lab.prove)
 labs.command(context_settings=_SETTINGS)(lab.status)

@@ -14,10 +14,28 @@ from roadmap_labs.errors import WrongUse
 
 _elsewhere: list[Path] = []  # the root's -C, for the command that follows it
 
+_labs_path: list[Path] = []  # the root's --labs-path
+
 
 def remember_elsewhere(folder: Path | None) -> None:
     """Keep what `roadmap-labs -C DIR …` said."""
     _elsewhere[:] = [folder] if folder else []
+
+
+def remember_labs(place: Path | None) -> None:
+    """Keep what `roadmap-labs --labs-path DIR …` said."""
+    if place is not None:
+        from roadmap_labs.content import folders
+
+        if not place.is_dir():
+            raise WrongUse(f"There is no folder {place}.", cure="Make it, then run the command again.")
+        folders.search_first(place)
+        _labs_path[:] = [place]
+
+
+def labs_path() -> Path | None:
+    """The place that was named for labs, if any."""
+    return _labs_path[0] if _labs_path else None
 
 
 def here(own: Path | None = None) -> Path:

@@ -10,16 +10,36 @@ import difflib
 import os
 from pathlib import Path
 
-from roadmap_labs.errors import NotFound
+from roadmap_labs.errors import CannotWrite, NotFound
 
+_VARIABLE = "ROADMAP_LABS_PATH"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def _roots() -> tuple[Path, ...]:
     own = _PACKAGE / "shelf"
     ours = own if own.is_dir() else _PACKAGE.parent.parent
-    extra = os.environ.get("ROADMAP_LABS_PATH", "")
+    extra = os.environ.get(_VARIABLE, "")
     return (*(Path(part) for part in extra.split(os.pathsep) if part), ours)
+
+
+def search_first(place: Path) -> None:
+    """Put a place before all others, for this process and those that it starts."""
+    rest = os.environ.get(_VARIABLE, "")
+    os.environ[_VARIABLE] = os.pathsep.join(part for part in (str(place.resolve()), rest) if part)
+
+
+def shelf_of_ours(place: Path | None) -> Path:
+    """Where a new lab belongs: the place that was named, else the checkout; `CannotWrite` where there is none."""
+    if place is not None:
+        return place
+    ours = _roots()[-1]
+    if not (ours / "pyproject.toml").is_file():
+        raise CannotWrite(
+            "The labs of an installed roadmap-labs are not to be written to.",
+            cure="Name a folder:  --labs-path DIR",
+        )
+    return ours
 
 
 def place_of(kind: str, name: str, file: str) -> Path | None:

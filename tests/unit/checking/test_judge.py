@@ -45,7 +45,7 @@ class PaperStack:
     roles: Mapping[str, Any] = defaultdict(lambda: SimpleNamespace(role=SimpleNamespace(ports={})))
 
     def __init__(self) -> None:
-        self.downs = 0
+        self.downs = self.keeps = 0
         self.asked: list[Mapping[str, str]] = []
         self.broke: RoleBroke | None = None
         self.dead: list[RoleBroke] = []
@@ -71,6 +71,9 @@ class PaperStack:
 
     def down(self) -> None:
         self.downs += 1
+
+    def keep(self) -> None:
+        self.keeps += 1
 
 
 @pytest.fixture
@@ -327,3 +330,43 @@ def test_a_judgement_can_be_ended_early_from_outside(lab: Callable[[str], Lab]) 
     assert _outcomes(report) == ["infra"] * 3
     assert report.seconds < 30
     assert stack.downs == 1
+
+
+def test_a_failure_that_is_to_be_kept_ends_it_and_leaves_the_stack(lab: Callable[[str], Lab]) -> None:
+    checks = '''
+        from roadmap_labs.harness import fail
+
+        def test_t1_a(lab):
+            """A"""
+
+        def test_t1_b(lab):
+            """B"""
+            fail("no", "No.", expected="1", observed="2")
+
+        def test_t1_c(lab):
+            """C"""
+        '''
+    stack, kept = PaperStack(), []
+    whole = lab(checks)
+    order = Order(whole, whole.checks, 7, keep=lambda result: result.outcome == "fail")
+    report = judge(order, lambda: stack, Watcher(kept=kept.append))  # type: ignore[arg-type, return-value]
+    assert _outcomes(report) == ["pass", "fail", "blocked"]
+    assert (stack.downs, stack.keeps, kept) == (0, 1, [stack])
+
+
+def test_nothing_is_kept_where_nothing_failed(lab: Callable[[str], Lab]) -> None:
+    checks = '''
+        def test_t1_a(lab):
+            """A"""
+
+        def test_t1_b(lab):
+            """B"""
+
+        def test_t1_c(lab):
+            """C"""
+        '''
+    stack = PaperStack()
+    whole = lab(checks)
+    order = Order(whole, whole.checks, 7, keep=lambda result: result.outcome == "fail")
+    judge(order, lambda: stack)  # type: ignore[arg-type, return-value]
+    assert (stack.downs, stack.keeps) == (1, 0)

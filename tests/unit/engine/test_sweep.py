@@ -221,3 +221,13 @@ def test_stop_that_meets_resistance_is_not_over(house: House, monkeypatch: pytes
     with pytest.raises(EngineRefused):
         remove_stack(house.engine, "a")
     assert "a-s" in house.left()
+
+
+def test_a_check_that_was_kept_for_a_look_outlives_its_command_until_its_time_is_over() -> None:
+    house = House()
+    house.stack("kept", kind="check", whole=True, EXPIRES="1000")
+    house.stack("dead", kind="check", EXPIRES="1000")
+    sweep(house.engine, dead=dead, now=999)
+    assert house.left() == {"kept-c", "kept-n", "kept-d", "kept-w"}
+    sweep(house.engine, dead=dead, now=1001)
+    assert house.left() == set()
