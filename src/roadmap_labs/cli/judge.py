@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from dataclasses import replace
@@ -17,6 +18,7 @@ from roadmap_labs.errors import EngineRefused, LabBroken, Problem
 if TYPE_CHECKING:
     from roadmap_labs.content.shelf import Lab
     from roadmap_labs.model import Check, CheckResult, Report
+    from roadmap_labs.verbs.judge import Subject
 
 
 def check(
@@ -79,7 +81,8 @@ def check(
 
     judged = verbs.check(order, what, teller(progress), Watcher(live.started, live.judged))
     progress.clear()
-    code = _show(judged.report, what.lab, judged.problem, as_json=as_json)
+    again = "" if keep else _again(what, where, solution=solution)
+    code = _show(judged.report, what.lab, judged.problem, as_json=as_json, again=again)
     if judged.kept is not None:
         screen.note("\n" + kept_text.kept(judged.kept))
     elif keep:
@@ -109,7 +112,16 @@ class _Live:
         screen.out(text.check_line(result, screen.paint_for(sys.stdout)))
 
 
-def _show(report: Report, lab: Lab, problem: Problem | None, *, as_json: bool) -> int:
+def _again(what: Subject, where: Path, *, solution: bool) -> str:
+    """The command that judges the same files once more."""
+    if what.space is not None:
+        return "roadmap-labs check"
+    return f"roadmap-labs check --lab {what.lab.slug} " + (
+        "--solution" if solution else shlex.quote(screen.from_here(where))
+    )
+
+
+def _show(report: Report, lab: Lab, problem: Problem | None, *, as_json: bool, again: str) -> int:
     from roadmap_labs.model import document
     from roadmap_labs.render import report as text
 
@@ -118,7 +130,9 @@ def _show(report: Report, lab: Lab, problem: Problem | None, *, as_json: bool) -
     elif problem is not None:
         raise problem
     else:
-        screen.out(text.summary(report, lab, width=screen.width(), paint=screen.paint_for(sys.stdout)))
+        screen.out(
+            text.summary(report, lab, width=screen.width(), paint=screen.paint_for(sys.stdout), again=again)
+        )
     if problem is not None:
         return problem.exit_code
     if report.verdict == "infra":

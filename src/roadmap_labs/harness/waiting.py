@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from roadmap_labs.harness.verdicts import CheckFailed, LabFault, quote
@@ -46,13 +46,11 @@ def eventually(
 
 def reached(condition: Callable[[], T], within: float, *, every: float = 0.02) -> tuple[bool, T]:
     """Whether `condition` became true in `within` seconds x time factor, and what it gave last. Fails nothing."""
-    deadline = time.monotonic() + within * _factor
-    while True:
-        last_look = time.monotonic() >= deadline
+    for _ in _looks(within * _factor, every):
         value = condition()
-        if value or last_look:
-            return bool(value), value
-        time.sleep(every)
+        if value:
+            return True, value
+    return False, value
 
 
 def settle(condition: Callable[[], T], within: float, what: str, *, every: float = 0.02) -> T:
@@ -74,11 +72,8 @@ def always(
     hint: int = 1,
 ) -> None:
     """A failed check as soon as `condition` is not true; it is looked at from now on for `during` seconds."""
-    started = time.monotonic()
-    while True:
-        last_look = time.monotonic() >= started + during
+    for after in _looks(during, every):
         value = condition()
-        after = time.monotonic() - started
         if not value:
             raise CheckFailed(
                 code,
@@ -88,9 +83,6 @@ def always(
                 look,
                 hint,
             )
-        if last_look:
-            return
-        time.sleep(every)
 
 
 def never(
@@ -132,17 +124,24 @@ def at_most(
 ) -> int:
     """The highest `count` seen for `during` seconds; a failed check as soon as it is above `limit`."""
     highest = 0
-    deadline = time.monotonic() + during
-    while True:
-        last_look = time.monotonic() >= deadline
+    for _ in _looks(during, every):
         highest = max(highest, count())
         if highest > limit:
             raise CheckFailed(
                 code, f"Counted {what} for {during:g} s.", f"at most {limit}", f"{highest}", look, hint
             )
-        if last_look:
-            return highest
-        time.sleep(every)
+    return highest
+
+
+def _looks(seconds: float, every: float) -> Iterator[float]:
+    """One turn for each look, with the seconds since the first; the last one comes when the time is over."""
+    began = time.monotonic()
+    while True:
+        after = time.monotonic() - began
+        yield after
+        if after >= seconds:
+            return
+        time.sleep(every)  # between two looks, not instead of one
 
 
 def _seen(value: Any) -> str:

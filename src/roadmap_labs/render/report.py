@@ -55,8 +55,11 @@ def check_line(result: CheckResult, paint: Paint = plain) -> str:
     return f"    {sign}  {title:<{_TITLE_WIDTH}}  {result.seconds:5.1f} s"
 
 
-def failure(result: CheckResult, lab: Lab, *, width: int = 80, paint: Paint = plain) -> str:
-    """One result in full: what was done, expected, seen, where to look, whose fault, what to type next."""
+def failure(result: CheckResult, lab: Lab, *, width: int = 80, paint: Paint = plain, again: str = "") -> str:
+    """One result in full: what was done, expected, seen, where to look, whose fault, what to type next.
+
+    `again` is the command that judges the same files once more, where there is one.
+    """
     head = paint(f"{SIGNS[result.outcome]} {result.check.title}", _COLOURS[result.outcome])
     lines = [f"{head}  ({result.check.id})", ""]
     lines += _wrapped(result.message, "  ", width)
@@ -72,6 +75,8 @@ def failure(result: CheckResult, lab: Lab, *, width: int = 80, paint: Paint = pl
         lines.append(
             f"  Hint {result.hint} of {len(lab.manifest.tasks[task].hints)}:  roadmap-labs hint {task}"
         )
+    if again and result.outcome in ("fail", "error"):
+        lines.append(f"  Once more, and left up for a look:  {again} --only {result.check.id} --keep")
     return "\n".join(lines)
 
 
@@ -91,12 +96,12 @@ def _labelled(label: str, text: str) -> list[str]:
     return [f"  {label:<9} {first}", *(f"  {'':<9} {line}" for line in rest)]
 
 
-def summary(report: Report, lab: Lab, *, width: int = 80, paint: Paint = plain) -> str:
+def summary(report: Report, lab: Lab, *, width: int = 80, paint: Paint = plain, again: str = "") -> str:
     """What stands below the verdicts: the first failure in full, then the numbers."""
     lines: list[str] = []
     shown = first_failure(report.results)
     if shown is not None:
-        lines += ["", failure(shown, lab, width=width, paint=paint)]
+        lines += ["", failure(shown, lab, width=width, paint=paint, again=again)]
     waiting = [result for result in report.results if result.outcome == "blocked"]
     if waiting and shown is not None:
         lines += [

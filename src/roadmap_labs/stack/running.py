@@ -8,7 +8,6 @@ the copy can be found and removed.
 from __future__ import annotations
 
 import itertools
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ from pathlib import Path
 from threading import Lock
 
 from roadmap_labs.content.submission import Submission
-from roadmap_labs.engine import labels
 from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine, FolderMount, VolumeMount
 from roadmap_labs.engine.sweep import remove_stack
 from roadmap_labs.stack import awaiting, ready, specs
@@ -32,6 +30,7 @@ from roadmap_labs.stack.network import (
     raise_relay,
 )
 from roadmap_labs.stack.plan import Plans, RolePlan, Seat, ServicePlan
+from roadmap_labs.stack.volumes import Volumes
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Stack:
         self._network: Network | None = None
         self._once, self._numbers = Lock(), itertools.count(1)
         self._files = LearnersFiles(engine, seat, images.base, submission, folder)
-        self._own_volumes: dict[str, str] = {}  # replica name -> the volume of its data
+        self._volumes = Volumes(engine, seat)
         self.containers: dict[str, str] = {}  # service or replica name -> container id
         self.doors: dict[str, Door] = {}  # by the name of a peer, or "peer:port name" for a further port
         self.replicas: dict[str, Replica] = {}
@@ -109,7 +108,7 @@ class Stack:
         edge = self._pool.submit(edge_network, self.engine, self.seat) if self.sealed else None
         folders = {mount.folder for plan in self.roles.values() for mount in plan.mounts}
         self._files.deliver(folders, self._pool)
-        shared = self._pool.submit(self._share)
+        shared = self._pool.submit(self._volumes.share, self.services)
         self._pool.submit(ready.warm, self.services)
         self._network = network.result()
         relay = self._pool.submit(self._relay, self._network, edge.result()) if edge else None
@@ -122,15 +121,6 @@ class Stack:
         waits = [self._pool.submit(self._await_service, plan) for plan in self.services]
         for wait in waits:
             wait.result()
-
-    def _share(self) -> None:
-        """Make the volumes that services fill for roles."""
-        for plan in self.services:
-            if plan.manifest.shared:
-                self.engine.create_volume(self._shared(plan.name), self.seat.labels("shared", plan.name))
-
-    def _shared(self, service: str) -> str:
-        return self.seat.name(f"{service}-shared")
 
     def _relay(self, network: Network, edge: Network) -> dict[str, Door]:
         targets = {
@@ -156,8 +146,8 @@ class Stack:
             self.seat,
             plan,
             self._leg(plan.name),
-            data=self._data_volume(plan.name) if keeps else None,
-            shared=self._shared(plan.name) if plan.manifest.shared else None,
+            data=self._volumes.kept(plan.name) if keeps else None,
+            shared=self._volumes.shared(plan.name) if plan.manifest.shared else None,
             publish=self._publish(doors_of(plan.name, plan.manifest)),
         )
         container = self._create_and_start(spec)
@@ -173,19 +163,6 @@ class Stack:
             # One that has ended publishes nothing. Port 0 answers nobody, and whoever waits there finds the end.
             published = self.engine.inspect(container).published
             self.doors |= {door: Door("127.0.0.1", published.get(port, 0)) for door, port in doors.items()}
-
-    def _data_volume(self, service: str) -> str:
-        """The volume of a service's data; a playground goes on with the one that it has."""
-        marks = self.seat.labels("data", service)
-        kept = self.engine.find(
-            "volume", {key: marks[key] for key in (labels.STACK, labels.PART, labels.SERVICE)}
-        )
-        if kept:
-            return kept[0].name
-        # Named by the run: what still removes a dead run's volume must never mean this one.
-        volume = self.seat.name(f"{service}-data-{self.seat.run}")
-        self.engine.create_volume(volume, marks)
-        return volume
 
     def _create_and_start(self, spec: ContainerSpec) -> str:
         container = self.engine.create_container(spec)
@@ -251,19 +228,13 @@ class Stack:
         """Where a role finds the learner's files, what services share with it, and its own data (if it has a name)."""
         volumes, folders = self._files.mounts(plan)
         shares = [
-            VolumeMount(self._shared(service), target, read_only=True)
+            VolumeMount(self._volumes.shared(service), target, read_only=True)
             for service, target in plan.role.shares.items()
         ]
-        data = [VolumeMount(self._replicas_volume(name), plan.data)] if plan.data and name else []
-        return (*volumes, *shares, *data), folders
-
-    def _replicas_volume(self, name: str) -> str:
-        if not self.sealed:
-            return self._data_volume(name)
-        volume = self.seat.name(f"{name}-data-{secrets.token_hex(3)}")
-        self.engine.create_volume(volume, self.seat.labels("data", name))
-        self._own_volumes[name] = volume
-        return volume
+        if not plan.data or name is None:
+            return (*volumes, *shares), folders
+        data = self._volumes.fresh(name) if self.sealed else self._volumes.kept(name)
+        return (*volumes, *shares, VolumeMount(data, plan.data)), folders
 
     def _runs(self, replica: Replica) -> bool:
         return self.engine.inspect(replica.container).status == "running"
@@ -282,9 +253,7 @@ class Stack:
         container = self.containers.pop(name, None)
         if container is not None:
             self.engine.remove("container", container)
-        volume = self._own_volumes.pop(name, None)
-        if volume is not None:
-            self.engine.remove("volume", volume)
+        self._volumes.drop(name)
 
     def once(
         self, role: str, command: tuple[str, ...], environment: Mapping[str, str], seconds: float
