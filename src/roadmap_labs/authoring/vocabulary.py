@@ -105,7 +105,10 @@ def _arguments(node: ast.FunctionDef) -> str:
 
 
 def _argument(name: str, default: ast.expr | None, required: str = "") -> str:
-    return f"{name}={ast.unparse(default)}" if default is not None else f"{name}{required}"
+    if default is None:
+        return f"{name}{required}"
+    shown = ast.unparse(default)
+    return f"{name}={'…' if shown.startswith('_') else shown}"
 
 
 def _sentence(node: ast.Module | ast.FunctionDef | ast.ClassDef) -> str:
