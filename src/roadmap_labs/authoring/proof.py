@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from roadmap_labs.authoring.footing import harness_files
 from roadmap_labs.content import folders, proofs, shelf
+from roadmap_labs.content.footing import digests
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.workspace import write_text_whole
 from roadmap_labs.errors import CannotWrite, Problem
-from roadmap_labs.files import File, digest, read_folder
-from roadmap_labs.stack.assembly import RELAY
 
 State = Literal["proven", "stale", "never", "broken"]
 
@@ -33,24 +31,6 @@ class Standing:
     solution_runs: int = 0
     mutants: int = 0
     why: str = ""
-
-
-def digests(lab: Lab) -> dict[str, str]:
-    """What a proof of this lab depends on, part by part."""
-    files = [file for file in read_folder(lab.folder) if file.path != proofs.NAME]
-    found = {"lab": digest(files)}
-    for name in lab.manifest.scaffolds:
-        scaffold = shelf.load_scaffold(name)
-        found[f"scaffolds/{name}"] = digest(read_folder(scaffold.folder))
-        if scaffold.image_name != name:
-            image = read_folder(shelf.scaffold_image(scaffold))
-            found[f"scaffolds/{scaffold.image_name}/image"] = digest(image)
-    servers = (*lab.services.values(), *lab.hosts.values())
-    for recipe in sorted({server.name for server in servers} | {RELAY}):
-        found[f"services/{recipe}"] = digest(read_folder(shelf.load_service(recipe).folder))
-    harness = harness_files(sorted(lab.checks_folder.glob("*.py")))
-    found["harness"] = digest(File(file.name, file.read_bytes()) for file in harness)
-    return found
 
 
 def write(lab: Lab, proof: Mapping[str, object]) -> Path:

@@ -10,6 +10,7 @@ from roadmap_labs import __version__
 from roadmap_labs.authoring import proof, verdicts
 from roadmap_labs.authoring.prove import Proving, Told, Wish, prove
 from roadmap_labs.content import proofs, shelf
+from roadmap_labs.content.footing import digests
 from roadmap_labs.errors import WrongUse
 from roadmap_labs.model import document as report_document
 
@@ -31,7 +32,7 @@ def run(wish: Wish, told: Told | None = None) -> tuple[Proving, Path | None]:
     A proof speaks of the files as they were when it began: where one was changed meanwhile, it is written with the
     digests of the beginning, so it is out of date at once.
     """
-    before = proof.digests(shelf.load_lab(wish.slug))
+    before = digests(shelf.load_lab(wish.slug))
     went = prove(wish, told)
     if went.partial or not went.proven:
         return went, None

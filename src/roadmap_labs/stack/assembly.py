@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadmap_labs.content.footing import RELAY
 from roadmap_labs.content.manifest import ScaffoldManifest
 from roadmap_labs.content.shelf import Lab, load_scaffold, load_service, scaffold_image
 from roadmap_labs.content.submission import Submission
@@ -19,7 +20,6 @@ from roadmap_labs.files import pack
 from roadmap_labs.stack.plan import Plans, Seat, draw_secrets, plan_role, plan_services, role_facts
 from roadmap_labs.stack.running import Images, Stack
 
-RELAY = "relay"
 _SCAFFOLD = "image of the scaffold"  # no service can have this name
 _HOST = "recipe "  # and none begins like this
 

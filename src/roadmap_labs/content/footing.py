@@ -1,7 +1,8 @@
-"""Finds the harness modules that a lab's checks stand on, from syntax trees alone. Imports nothing of them.
+"""What a lab stands on, as digests: its folder, scaffolds and servers, and the harness modules that its checks use.
 
-The plug-in and what it imports belong to every lab. A module that `harness/lab.py` imports inside a word of `Lab`
-(`lab.redis` brings `redis.py`) belongs to the labs whose checks say that word.
+These modules are found from syntax trees alone; nothing of them is imported. The plug-in and what it imports belong to
+every lab. A module that `harness/lab.py` imports inside a word of `Lab` (`lab.redis` brings `redis.py`) belongs to the
+labs whose checks say that word.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import roadmap_labs
+from roadmap_labs.content import proofs, shelf
+from roadmap_labs.content.shelf import Lab
+from roadmap_labs.files import File, digest, read_folder
 
+RELAY = "relay"  # the recipe through which every check reaches every server
 _PACKAGE = "roadmap_labs.harness"
 _ROOTS = ("__init__", "plugin")
 _WORDS = "lab"  # the module whose lazy imports are words
@@ -56,3 +61,21 @@ def _imports(nodes: Iterable[ast.AST], trees: dict[str, ast.Module]) -> Iterator
 
 def _names(tree: ast.Module) -> Iterator[str]:
     return (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+
+
+def digests(lab: Lab) -> dict[str, str]:
+    """SHA-256 (hex) of each part, by name; the proof beside the lab is no part of it."""
+    files = [file for file in read_folder(lab.folder) if file.path != proofs.NAME]
+    found = {"lab": digest(files)}
+    for name in lab.manifest.scaffolds:
+        scaffold = shelf.load_scaffold(name)
+        found[f"scaffolds/{name}"] = digest(read_folder(scaffold.folder))
+        if scaffold.image_name != name:
+            image = read_folder(shelf.scaffold_image(scaffold))
+            found[f"scaffolds/{scaffold.image_name}/image"] = digest(image)
+    servers = (*lab.services.values(), *lab.hosts.values())
+    for recipe in sorted({server.name for server in servers} | {RELAY}):
+        found[f"services/{recipe}"] = digest(read_folder(shelf.load_service(recipe).folder))
+    harness = harness_files(sorted(lab.checks_folder.glob("*.py")))
+    found["harness"] = digest(File(file.name, file.read_bytes()) for file in harness)
+    return found

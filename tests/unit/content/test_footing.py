@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from roadmap_labs.authoring.footing import harness_files
+from roadmap_labs.content.footing import harness_files
 
 
 def _names(tmp_path: Path, checks: str) -> set[str]:

@@ -1,0 +1,1 @@
+"""Grades folders of submissions. Prints nothing."""
