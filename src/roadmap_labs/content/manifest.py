@@ -45,7 +45,7 @@ class Role(_Shape):
     port: Port = 8000
     ports: dict[PortName, Port] = Field(default={}, description="Further ports that checks and people reach.")
     replicas: int = Field(default=1, ge=1, le=6, description="The most that a check may ask for.")
-    ready: Annotated[str, StringConstraints(pattern=r"^(/.*|tcp|postgres)$")] = "/readyz"
+    ready: Annotated[str, StringConstraints(pattern=r"^(/.*|tcp|postgres|started)$")] = "/readyz"
     show: str = Field(
         default="/",
         description="A path, or a whole line for the terminal with {{ host }}, {{ port }}, {{ ports.x }}.",

@@ -136,6 +136,11 @@ class RowLock:
         if not self._holder.rows(sql, **parameters):
             raise LabFault("There is no row to lock.")
 
+    def take_table(self, table: str) -> None:
+        """Begin, and lock a whole table against writers; it can be read. The name comes from the check."""
+        self._holder.rows("begin")
+        self._holder.rows(f"lock table {table} in exclusive mode")
+
     def waiters(self) -> tuple[Waiter, ...]:
         """Sessions of the program that wait for this transaction."""
         rows = self._server.rows(_BLOCKED, role=self._server.role, pid=self.pid)
@@ -152,6 +157,17 @@ def locked(server: Postgres, sql: str, **parameters: Any) -> Iterator[RowLock]:
     lock = RowLock(server)
     try:
         lock.take(sql, **parameters)
+        yield lock
+    finally:
+        lock.release()
+
+
+@contextmanager
+def table_locked(server: Postgres, table: str) -> Iterator[RowLock]:
+    """A table into which nobody can write inside the block; reads go on."""
+    lock = RowLock(server)
+    try:
+        lock.take_table(table)
         yield lock
     finally:
         lock.release()

@@ -20,6 +20,7 @@ from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
 if TYPE_CHECKING:
     from roadmap_labs.harness.amqp import Amqp
     from roadmap_labs.harness.fault import Fault
+    from roadmap_labs.harness.management import Management
     from roadmap_labs.harness.postgres import Postgres
     from roadmap_labs.harness.redis import Redis
     from roadmap_labs.harness.upstream import Upstream
@@ -234,6 +235,19 @@ class Lab:
             found: Postgres = seen[service]
             return found
 
+    def sql_at(self, role: Role, *, user: str, secret: str, database: str, program: str) -> Postgres:
+        """PostgreSQL in a role's own container, with an account whose password is the secret of that name.
+
+        `program` is the account whose statements and sessions are watched. Connections are the caller's to close.
+        """
+        from roadmap_labs.harness.postgres import Postgres  # lazy: not every lab has one
+
+        settings = {"database": database, "user": program}
+        where = Service(
+            role.name, role.host, role.port, 0, settings, user, self.secret(secret), speaks="postgres"
+        )
+        return Postgres(where, learners=True)
+
     def redis(self, service: str) -> Redis:
         """The Redis server of that name, seen with the checker's account."""
         from roadmap_labs.harness.redis import Redis  # lazy: not every lab has one
@@ -267,6 +281,12 @@ class Lab:
 
         one = self.stage.service(service)
         return Amqp(one, vhost or one.settings["vhost"])
+
+    def management(self, service: str) -> Management:
+        """The management side of the AMQP broker of that name."""
+        from roadmap_labs.harness.management import Management  # lazy: not every lab has one
+
+        return Management(self.stage.service(service))
 
     def state(self, name: str) -> dict[str, Any]:
         """What the engine says of a container: status, exit_code, out_of_memory, started_at, restarts."""

@@ -19,7 +19,7 @@ import pg8000.native
 from roadmap_labs.harness import waiting
 from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.statements import Ran, Snapshot, is_work, ran_between
-from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
+from roadmap_labs.harness.verdicts import LabFault, LearnerBroke, Verdict, quote
 
 MAX_ROWS = 20_000
 PATIENCE = 5.0  # seconds for the sessions of a program to come to rest
@@ -36,10 +36,14 @@ where usename = :role and backend_type = 'client backend' and state is distinct 
 
 
 class Postgres:
-    """One server; threads take turns on one connection, every statement is a transaction of its own."""
+    """One server; threads take turns on one connection, every statement is a transaction of its own.
 
-    def __init__(self, service: Service) -> None:
+    `learners`: the server is the learner's, so it is the learner's side that broke where it refuses the checks.
+    """
+
+    def __init__(self, service: Service, *, learners: bool = False) -> None:
         self.service = service
+        self.learners = learners
         self.role = str(service.settings.get("user", service.name))
         self._turn = threading.Lock()
         self._line: Any = None
@@ -51,9 +55,9 @@ class Postgres:
                 if self._line is None:
                     self._line = self._open()
                 found = self._line.run(sql, **parameters) or []
-            except (OSError, pg8000.exceptions.Error) as error:
+            except (OSError, KeyError, pg8000.exceptions.Error) as error:
                 self._line = None
-                raise LabFault(f"{self.service.name} refused the checks: {error}.", code="I-STATE") from None
+                raise self._refused(error) from None
         if len(found) > MAX_ROWS:
             raise LabFault(
                 f"A check read {len(found)} rows from {self.service.name}; at most {MAX_ROWS} are allowed."
@@ -76,7 +80,7 @@ class Postgres:
 
     def another(self) -> Postgres:
         """A connection of its own to the same server, for what a session holds: locks, transactions, settings."""
-        return Postgres(self.service)
+        return Postgres(self.service, learners=self.learners)
 
     def refusal(self, sql: str, **parameters: Any) -> str:
         """The SQLSTATE with which the server refuses a statement; nothing where it does not."""
@@ -87,9 +91,22 @@ class Postgres:
             except pg8000.exceptions.DatabaseError as error:
                 said = error.args[0] if error.args else None
                 return str(said.get("C", "?")) if isinstance(said, dict) else "?"
-            except OSError as error:
-                raise LabFault(f"{self.service.name} refused the checks: {error}.", code="I-STATE") from None
+            except (OSError, pg8000.exceptions.InterfaceError) as error:
+                self._line = None
+                raise self._refused(error) from None
         return ""
+
+    def _refused(self, error: Exception) -> Verdict:
+        name = self.service.name
+        if not self.learners:
+            return LabFault(f"{name} refused the checks: {error}.", code="I-STATE")
+        said = error.args[0].get("M", error) if error.args and isinstance(error.args[0], dict) else error
+        return LearnerBroke(
+            "L-SVC",
+            f"PostgreSQL in {name} did not answer the checks.",
+            "an answer",
+            quote(said) or type(error).__name__,
+        )
 
     def close(self) -> None:
         """End the connection; what it held is released, what it had begun is undone."""
@@ -151,6 +168,20 @@ class Postgres:
     def _own_calls(self) -> int:
         sql = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements where query like :text and toplevel"
         return int(self.value(sql, text="select $1 as roadmap_labs_proof%"))
+
+
+def login(host: str, port: int, user: str, password: str, database: str, within: float = 10) -> str:
+    """Try to log in; the SQLSTATE of the refusal, `?` where nobody answers the protocol, nothing where it is let in."""
+    try:
+        pg8000.native.Connection(
+            user, host=host, port=port, database=database, password=password, timeout=within
+        ).close()
+    except pg8000.exceptions.DatabaseError as error:
+        said = error.args[0] if error.args else None
+        return str(said.get("C", "?")) if isinstance(said, dict) else "?"
+    except (OSError, KeyError, pg8000.exceptions.Error):
+        return "?"  # KeyError: pg8000 meets an answer of a server's first moments that has no such field
+    return ""
 
 
 @dataclass(frozen=True)

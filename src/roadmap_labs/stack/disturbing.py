@@ -6,6 +6,7 @@ What is remembered is what was asked for, not what is seen: a call of the engine
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import RLock
@@ -17,6 +18,9 @@ from roadmap_labs.stack.running import Stack
 STOP_SECONDS = 10.0
 _SIGNALS = frozenset(("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL"))
 _ENDED = ("exited", "dead", "created")
+# Each process of a container must get its turn once to be frozen, and on a loaded machine forty of them don't in the
+# moment that the engine gives them. That is the engine's bad moment, not a check's: seconds between two tries.
+_THAWS = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass
@@ -59,14 +63,17 @@ class Disturbances:
         with self._turn:
             harm = self._of(name)
             harm.paused = True
-            try:
-                self._stack.engine.pause(harm.container)
-            except EngineRefused as refused:
-                if self._stack.engine.inspect(harm.container).status == "paused":
+            for patience in (*_THAWS, None):
+                try:
+                    self._stack.engine.pause(harm.container)
+                except EngineRefused as refused:
+                    if self._stack.engine.inspect(harm.container).status == "paused":
+                        return
+                    if "freeze" not in str(refused) or patience is None:
+                        raise
+                    time.sleep(patience)
+                else:
                     return
-                if "freeze" not in str(refused):
-                    raise
-                self._stack.engine.pause(harm.container)  # the engine's own bad moment, not a check's
 
     def unpause(self, name: str) -> None:
         """Let it run on."""

@@ -51,7 +51,12 @@ def port_word(kind: str) -> str:
 
 
 def role_answers(kind: str, host: str, port: int) -> bool:
-    """One attempt to find a role ready: a path that answers 200, PostgreSQL's greeting, or a port that listens."""
+    """One attempt to find a role ready: a path that answers 200, PostgreSQL's greeting, or a port that listens.
+
+    `started` waits for nothing: such roles wait for each other, and whoever uses them looks for itself.
+    """
+    if kind == "started":
+        return True
     if kind.startswith("/"):
         return http_status(host, port, kind) == 200
     if kind == "postgres":
@@ -99,6 +104,7 @@ def _redis(plan: ServicePlan, host: str, port: int) -> bool:
 def _amqp(plan: ServicePlan, host: str, port: int) -> bool:
     import pika
     import pika.exceptions
+    from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of each attempt that fails, at length
     where = pika.ConnectionParameters(
@@ -112,7 +118,7 @@ def _amqp(plan: ServicePlan, host: str, port: int) -> bool:
     )
     try:
         pika.BlockingConnection(where).close()
-    except (OSError, pika.exceptions.AMQPError):
+    except (OSError, pika.exceptions.AMQPError, AMQPConnectorException):  # the last: nobody answered in time
         return False
     return True
 

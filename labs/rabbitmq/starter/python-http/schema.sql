@@ -1,0 +1,5 @@
+-- Run once against the fresh database, before the roles start. The table is there already:
+--
+--     billing.invoice (order_id text, signature text, amount_cents integer)
+--
+-- TODO T4: what must this table be able to refuse?

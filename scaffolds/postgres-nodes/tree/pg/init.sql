@@ -1,0 +1,1 @@
+-- What the first server needs before anybody comes.

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX one_invoice_each ON billing.invoice (order_id);
