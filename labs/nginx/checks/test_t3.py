@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 
-from door import SEE_ACCESS, SEE_ALL, SEE_POOL, Door, answered, expect, in_rows, reached
+from door import SEE_ALL, SEE_POOL, Door, answered, expect, in_rows, reached
 
 from roadmap_labs.harness import LabFault, LearnerBroke, fail, needs, quote, waiting
 from roadmap_labs.harness.http1 import Site, Talk
 from roadmap_labs.harness.websocket import NoWebSocket, opened
 
-BIG = 6_000_000
-FREE_SECONDS = 12.0  # for an application to get rid of an answer; the solution needs 0.1 s
+# What the kernel holds on the way depends on the machine (tcp_rmem, tcp_wmem): 7 MB were seen where 33 are allowed.
+BIG = 40_000_000
+FREE_SECONDS = 20.0  # for an application to get rid of an answer; the solution needs 0.5 s
 IDLE_SECONDS = 3.8  # longer than the answer limit of 3 s
 EVENT_SECONDS = 5.0
 
@@ -131,13 +132,13 @@ def test_t3_slow_reader(door: Door) -> None:
     site = door.from_client("client-1", door.kiosk)
     what = f"A phone asked for {BIG // 1_000_000} MB and went into a tunnel: it takes nothing for a while."
     with contextlib.ExitStack() as gates, site.talk() as talk:
+        before = fault.seen().bytes_down
         # The client stops before the first byte: what flows freely at first makes the kernel's buffers grow.
         closed = [gates.enter_context(app.closed("/api/big/*")) for app in door.apps.values()]
         answered(lambda: (talk.begin("GET", target, within=50 * waiting.factor()), talk.end()), what)
         if not waiting.reached(lambda: any(gate.waiting() for gate in closed), FREE_SECONDS)[0]:
             fail("not-forwarded", what, expected="the request reaches the pool", observed="it does not",
                  look=SEE_ALL, hint=1)  # fmt: skip
-        before = fault.seen().bytes_down
         with fault.broken(freeze=True):
             for gate in closed:
                 gate.open()
@@ -155,22 +156,10 @@ def test_t3_slow_reader(door: Door) -> None:
                 look=SEE_POOL,
                 hint=1,
             )
-        size = answered(lambda: _size(talk), f"{what} Then it was back.")
-    if size != BIG:
-        fail("answer-incomplete", f"{what} Then it was back.", expected=f"{BIG} bytes", observed=f"{size} bytes",
-             look=SEE_ACCESS, hint=2)  # fmt: skip
 
 
 def _written(door: Door, target: str) -> bool:
     return any(one.outcome == "answered" for _, one in door.seen(target))
-
-
-def _size(talk: Talk) -> int:
-    talk.head()
-    size = 0
-    while piece := talk.piece():
-        size += len(piece)
-    return size
 
 
 @needs("t3_events_flow")
