@@ -63,7 +63,7 @@ def lab_folder(slug: str) -> Path:
     """The folder of a lab; `NotFound` suggests near misses."""
     folder = place_of("labs", slug, "lab.yaml")
     if folder is None:
-        close = difflib.get_close_matches(slug, slugs(), n=3, cutoff=0.4)
+        close = difflib.get_close_matches(slug, slugs(), n=3, cutoff=0.6)
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         raise NotFound(f"There is no lab '{slug}'.{meant}", cure="All labs:  roadmap-labs list")
     return folder
