@@ -56,11 +56,21 @@ def locked(name: str, *, waiting: Callable[[], None] = lambda: None) -> Iterator
     safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / f"{safe}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotWrite(
             f"{folder} can't be written: {error.strerror}.", cure="Free space there."
         ) from error
+    with lock_file(folder / f"{safe}.lock", waiting=waiting):
+        yield
+
+
+@contextmanager
+def lock_file(file: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock on a file of ours. `waiting` is called once where somebody else has it, and may raise instead."""
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotWrite(f"{file} can't be written: {error.strerror}.", cure="Free space there.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

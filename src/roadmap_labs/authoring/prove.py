@@ -7,16 +7,16 @@ found by that id and removed.
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from roadmap_labs.authoring import verdicts
 from roadmap_labs.authoring.burden import busy
 from roadmap_labs.authoring.verdicts import Done, Run
+from roadmap_labs.checking.ending import Ending, side_by_side
 from roadmap_labs.checking.judge import CHECK_SECONDS, Order, Watcher
 from roadmap_labs.content import shelf
 from roadmap_labs.content.mutants import Mutant, load_mutants, mutant_files
@@ -25,8 +25,8 @@ from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import Submission, submission_of
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.docker_engine import open_engine
-from roadmap_labs.engine.protocol import Engine, Kind
-from roadmap_labs.engine.sweep import sweep
+from roadmap_labs.engine.protocol import Engine
+from roadmap_labs.engine.sweep import find_all, sweep
 from roadmap_labs.engine.watchdog import Guard, guard
 from roadmap_labs.errors import NotFound
 from roadmap_labs.model import Check, Report
@@ -34,8 +34,6 @@ from roadmap_labs.stack.assembly import Tell, gather
 from roadmap_labs.stack.plan import room_for
 from roadmap_labs.stack.running import Stack
 from roadmap_labs.verbs.judge import Kept, Subject, kept_stack, on_fresh_stack, seed_of
-
-_KINDS: tuple[Kind, ...] = ("container", "network", "volume")
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,7 @@ class _Bench:
     wish: Wish
     id: str
     told: Told
-    stopped: threading.Event = field(default_factory=threading.Event)
-    running: dict[Run, Callable[[], None]] = field(default_factory=dict)
+    ending: Ending = field(default_factory=Ending)
     refused: list[str] = field(default_factory=list)  # removals that the engine refused, by run
     kept: list[Stack] = field(default_factory=list)
 
@@ -182,24 +179,12 @@ def _files(bench: _Bench, run: Run) -> Submission:
 def _all(bench: _Bench, files: dict[Run, Submission], jobs: int) -> tuple[Done, ...]:
     """All runs, so many at once. Whatever ends this early ends the runs, too, and waits until they are gone."""
     done: list[Done] = []
-    with _pool(bench, jobs) as pool:
+    with side_by_side(bench.ending, jobs, "prove") as pool:
         futures: list[Future[Done]] = [pool.submit(_one, bench, run, what) for run, what in files.items()]
         for future in as_completed(futures):
             done.append(future.result())
             bench.told.finished(done[-1])
     return tuple(done)
-
-
-@contextmanager
-def _pool(bench: _Bench, jobs: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="prove")
-    try:
-        yield pool
-    finally:
-        bench.stopped.set()
-        for end in tuple(bench.running.values()):
-            end()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _one(bench: _Bench, run: Run, files: Submission) -> Done:
@@ -214,21 +199,16 @@ def _one(bench: _Bench, run: Run, files: Submission) -> Done:
         order = replace(order, keep=lambda result: verdicts.surprises(result, run, lab, idea))
     what = Subject(lab, _scaffold(bench, run), files, lab.folder, None)
 
-    def begun(end: Callable[[], None]) -> None:
-        bench.running[run] = end
-        if bench.stopped.is_set():
-            end()
-
     watcher = Watcher(
         started=lambda check: bench.told.at(run, check),
-        begun=begun,
+        begun=lambda end: bench.ending.begun(run, end),
         left=lambda problem: bench.refused.append(f"{run.kind} {run.name}: {problem.message}"),
         kept=bench.kept.append,
     )
     try:
         judged = on_fresh_stack(order, what, bench.id, bench.told.tell, watcher)
     finally:
-        bench.running.pop(run, None)
+        bench.ending.over(run)
     if judged.problem is not None:
         return Done(run, judged.report, (judged.problem.message,))
     return Done(run, judged.report, _wrong(run, judged.report, lab, mutant))
@@ -243,8 +223,9 @@ def _wrong(run: Run, report: Report, lab: Lab, mutant: Mutant | None) -> tuple[s
 def _left(engine: Engine, bench: _Bench, watchdog: Guard) -> tuple[str, ...]:
     """What this proof has left on the engine; then the watchdog is not told that all is well, and removes it."""
     kept = {stack.seat.stack for stack in bench.kept}
-    found = [item for kind in _KINDS for item in engine.find(kind, {labels.RUN: bench.id})]
-    found = [item for item in found if item.labels[labels.STACK] not in kept]
+    found = [
+        item for item in find_all(engine, {labels.RUN: bench.id}) if item.labels[labels.STACK] not in kept
+    ]
     if not found:
         watchdog.done()
     return tuple(f"left on the engine: {item.kind} {item.name}" for item in found)

@@ -7,10 +7,11 @@ for its outcome. Every lane keeps the manifest's order, so the earliest check th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
+from roadmap_labs.checking.ending import Ending, side_by_side
 from roadmap_labs.checking.judge import Order, Watcher, judge
 from roadmap_labs.checking.outcomes import Outcomes
 from roadmap_labs.model import Check, CheckResult, Report
@@ -50,9 +51,9 @@ def judge_side_by_side(
     if len(shares) == 1:
         return judge(order, raise_stack, watcher)
     outcomes = Outcomes(check.id for check in order.checks)
-    ends: list[Callable[[], None]] = []
-    in_turn = _in_turn(order.checks, watcher, ends)
-    watcher.begun(lambda: _end_all(ends))
+    ending = Ending()
+    in_turn = _in_turn(order.checks, watcher, ending)
+    watcher.begun(ending.now)
 
     def lane(checks: tuple[Check, ...]) -> Report:
         try:
@@ -60,17 +61,12 @@ def judge_side_by_side(
         finally:
             outcomes.close(check.id for check in checks)
 
-    pool = ThreadPoolExecutor(max_workers=len(shares), thread_name_prefix="lane")
-    try:
+    with side_by_side(ending, len(shares), "lane") as pool:
         futures: list[Future[Report]] = [pool.submit(lane, share) for share in shares]
-        reports = [future.result() for future in futures]
-    finally:
-        _end_all(ends)
-        pool.shutdown(wait=True)
-    return _merged(order, reports)
+        return _merged(order, [future.result() for future in futures])
 
 
-def _in_turn(checks: Sequence[Check], watcher: Watcher, ends: list[Callable[[], None]]) -> Watcher:
+def _in_turn(checks: Sequence[Check], watcher: Watcher, ending: Ending) -> Watcher:
     """A watcher for several threads that passes verdicts on in the order of `checks`."""
     lock = threading.RLock()
     early: dict[str, CheckResult] = {}
@@ -86,12 +82,7 @@ def _in_turn(checks: Sequence[Check], watcher: Watcher, ends: list[Callable[[], 
         with lock:
             watcher.started(check)
 
-    return replace(watcher, started=started, judged=judged, begun=ends.append)
-
-
-def _end_all(ends: Iterable[Callable[[], None]]) -> None:
-    for end in tuple(ends):
-        end()
+    return replace(watcher, started=started, judged=judged, begun=lambda end: ending.begun(end, end))
 
 
 def _merged(order: Order, reports: Sequence[Report]) -> Report:

@@ -45,7 +45,7 @@ def find_dead(
     dead: Callable[[str], bool | None] = is_dead,
 ) -> tuple[Found, ...]:
     """What a sweep would remove, without removing it."""
-    objects = _objects(engine, {labels.STACK: ""})
+    objects = find_all(engine, {labels.STACK: ""})
     gone = {label for label in {each.labels.get(labels.OWNER, "") for each in objects} if dead(label) is True}
     # Looked up after the owners: a command that died in between had made its marker before.
     markers = engine.find("volume", {labels.STACK: "", labels.PART: "whole"}) if gone else ()
@@ -115,7 +115,7 @@ def _remove_or_say(
     refusals: list[Problem] = []
     for _ in range(_LOOKS):
         try:
-            objects = [each for each in _objects(engine, wanted) if _part(each) not in keep]
+            objects = [each for each in find_all(engine, wanted) if _part(each) not in keep]
         except (EngineRefused, EngineUnavailable) as refusal:
             refusals = [refusal]
             continue
@@ -161,7 +161,8 @@ def _remove_in_order(
     return tuple(removed), refusals
 
 
-def _objects(engine: Engine, wanted: Mapping[str, str]) -> tuple[Found, ...]:
+def find_all(engine: Engine, wanted: Mapping[str, str]) -> tuple[Found, ...]:
+    """Every container, network and volume that carries these labels (an empty value asks for the key alone)."""
     return tuple(found for kind in _KINDS for found in engine.find(kind, wanted))
 
 

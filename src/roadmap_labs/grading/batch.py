@@ -6,10 +6,8 @@ fault of ours waits for another try; what was committed is never judged again un
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import random
 import secrets
 import threading
@@ -21,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roadmap_labs.checking.ending import Ending, side_by_side
 from roadmap_labs.checking.judge import Order, Watcher
 from roadmap_labs.content import shelf
-from roadmap_labs.content.archives import take_in_archive
 from roadmap_labs.content.footing import digests
 from roadmap_labs.content.shelf import Lab
-from roadmap_labs.content.submission import Submission, refused, submission_of, take_in
+from roadmap_labs.content.submission import Submission, refused, submission_of
 from roadmap_labs.content.workspace import write_text_whole
 from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.owner import is_dead, owner
@@ -35,9 +33,11 @@ from roadmap_labs.engine.sweep import sweep
 from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import BadSubmission, CannotWrite, EngineUnavailable, NotFound, TryAgain
 from roadmap_labs.grading.entries import Entry, entries
+from roadmap_labs.grading.intake import digest_of, read
 from roadmap_labs.grading.ledger import Batch, Job, Ledger, State
 from roadmap_labs.model import Report, document
-from roadmap_labs.stack.assembly import Gathered, Tell, gather, own_parts
+from roadmap_labs.places import lock_file
+from roadmap_labs.stack.assembly import Gathered, Tell, gather
 from roadmap_labs.stack.plan import room_for
 from roadmap_labs.verbs.judge import Subject, on_fresh_stack
 
@@ -95,8 +95,7 @@ class _Desk:
     images: dict[str, str]
     facts: dict[str, str]
     owner: str = field(default_factory=owner)
-    stopped: threading.Event = field(default_factory=threading.Event)
-    running: dict[str, Callable[[], None]] = field(default_factory=dict)
+    ending: Ending = field(default_factory=Ending)
     telling: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -165,22 +164,18 @@ def _alone(out: Path) -> Iterator[None]:
     """Nobody else grades into this folder meanwhile; the lock ends with the process, however it ends."""
     try:
         (out / RESULTS).mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotWrite(
             f"{out} can't be written: {error.strerror}.", cure="Choose another --out."
         ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as busy:
-        os.close(handle)
+
+    def busy() -> None:
         raise TryAgain(
             f"Another roadmap-labs grades into {out}.", cure="Wait for it, or choose another --out."
-        ) from busy
-    try:
+        )
+
+    with lock_file(out / LOCK, waiting=busy):
         yield
-    finally:
-        os.close(handle)
 
 
 def _enter(wish: Wish, lab: Lab, found: Sequence[Entry], ledger: Ledger) -> None:
@@ -190,40 +185,17 @@ def _enter(wish: Wish, lab: Lab, found: Sequence[Entry], ledger: Ledger) -> None
             raise NotFound(
                 f"There is no submission {id_!r} in {wish.submissions}.", cure="Its name without the suffix."
             )
+    known_jobs = {job.id: job for job in ledger.jobs()}
     for entry in found:
-        digest = _digest(read(entry, lab, allow_dockerfile=wish.allow_dockerfile))
-        job = ledger.enter(entry.id, digest)
-        if entry.id in wish.again or (wish.changed and job.digest != digest and job.result is not None):
+        job = known_jobs.get(entry.id)
+        again = entry.id in wish.again
+        if job is not None and not again and not (wish.changed and job.result is not None):
+            continue  # nothing about its files matters before it is judged
+        digest = digest_of(read(entry, lab, allow_dockerfile=wish.allow_dockerfile))
+        if job is None:
+            ledger.enter(entry.id, digest)
+        elif again or job.digest != digest:
             ledger.begin_again(entry.id, digest)
-
-
-def read(entry: Entry, lab: Lab, *, allow_dockerfile: bool) -> Submission | BadSubmission:
-    """A submission's files, or why they are refused."""
-    own = {
-        path.name
-        for scaffold in lab.manifest.scaffolds
-        for path in shelf.load_scaffold(scaffold).tree.iterdir()
-    }
-    own |= {role.folder.partition("/")[0] for role in lab.manifest.roles.values()}
-    try:
-        if entry.source.is_symlink():
-            raise refused("symbolic link in the place of a submission")
-        files = take_in(entry.source) if entry.source.is_dir() else take_in_archive(entry.source, own)
-        if own_parts(lab, files) and not allow_dockerfile:
-            raise refused(
-                "it brings a Dockerfile, and builds of strangers are not allowed here (--allow-dockerfile)"
-            )
-    except BadSubmission as refusal:
-        return refusal
-    except OSError as error:
-        return refused(f"it can't be read: {error.strerror}")
-    return files
-
-
-def _digest(files: Submission | BadSubmission) -> str:
-    if isinstance(files, Submission):
-        return files.digest
-    return "refused:" + hashlib.sha256(files.message.encode()).hexdigest()
 
 
 def _all(desk: _Desk, jobs: int) -> None:
@@ -235,23 +207,19 @@ def _all(desk: _Desk, jobs: int) -> None:
 
 @contextmanager
 def _pool(desk: _Desk, jobs: int) -> Iterator[ThreadPoolExecutor]:
-    """Whatever ends this early ends the runs, too, waits until they are gone, and gives back what they had claimed."""
-    pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="grade")
+    """Whatever ends this early gives back what the runs that it ended had claimed."""
+    desk.ending = Ending()
     try:
-        yield pool
+        with side_by_side(desk.ending, jobs, "grade") as pool:
+            yield pool
     finally:
-        desk.stopped.set()
-        for end in tuple(desk.running.values()):
-            end()
-        pool.shutdown(wait=True, cancel_futures=True)
         desk.ledger.give_back(desk.owner)
-        desk.stopped.clear()
 
 
 def _work(desk: _Desk) -> None:
-    while not desk.stopped.is_set() and (job := desk.ledger.claim(desk.owner)) is not None:
+    while not desk.ending.told and (job := desk.ledger.claim(desk.owner)) is not None:
         result, digest = _judged(desk, job)
-        if desk.stopped.is_set():
+        if desk.ending.told:
             return  # half a judgement is none
         state = desk.ledger.commit(
             job.id, desk.owner, result, judged=result["verdict"] != "infra", digest=digest
@@ -278,27 +246,23 @@ def _judged(desk: _Desk, job: Job) -> tuple[dict[str, Any], str]:
         desk.lab, desk.lab.manifest.scaffolds[0], files, entry.source if entry else Path(job.id), None
     )
 
-    def begun(end: Callable[[], None]) -> None:
-        desk.running[job.id] = end
-        if desk.stopped.is_set():
-            end()
-
+    watcher = Watcher(begun=lambda end: desk.ending.begun(job.id, end))
     try:
-        judged = on_fresh_stack(order, what, desk.run, desk.told.tell, Watcher(begun=begun))
+        judged = on_fresh_stack(order, what, desk.run, desk.told.tell, watcher)
     finally:
-        desk.running.pop(job.id, None)
+        desk.ending.over(job.id)
     if isinstance(judged.problem, EngineUnavailable):
         raise judged.problem  # no submission may lose its tries because the engine went away
     more = {
         "submission": job.id,
-        "submission_digest": _digest(files),
+        "submission_digest": digest_of(files),
         "lab_digest": desk.facts["lab_digest"],
         "images": desk.images,
         "attempt": job.attempts,
         "started_at": _utc(began),
         "ended_at": _utc(time.time()),
     }
-    return result_of(judged.report, more), _digest(files)
+    return result_of(judged.report, more), digest_of(files)
 
 
 def result_of(report: Report, more: Mapping[str, object]) -> dict[str, Any]:
@@ -330,9 +294,9 @@ def _recheck(desk: _Desk, jobs: int) -> None:
     sample = random.Random(desk.seed).sample(graded, count)  # noqa: S311 (nobody gains by guessing it)
 
     def again(job: Job) -> None:
-        if not desk.stopped.is_set():
+        if not desk.ending.told:
             result, digest = _judged(desk, job)
-            if not desk.stopped.is_set() and digest == job.digest and result["verdict"] != "infra":
+            if not desk.ending.told and digest == job.digest and result["verdict"] != "infra":
                 desk.ledger.note_recheck(job.id, result, same=vector(result) == vector(job.result or {}))
 
     with _pool(desk, jobs) as pool:

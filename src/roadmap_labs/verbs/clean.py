@@ -8,11 +8,9 @@ from pathlib import Path
 from roadmap_labs.content import workspace
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.docker_engine import open_engine
-from roadmap_labs.engine.protocol import Engine, Found, Kind
-from roadmap_labs.engine.sweep import remove_all
+from roadmap_labs.engine.protocol import Engine, Found
+from roadmap_labs.engine.sweep import find_all, remove_all
 from roadmap_labs.errors import EngineRefused, TryAgain
-
-_KINDS: tuple[Kind, ...] = ("container", "network", "volume")
 
 
 def chosen(*, everything: bool, stack: str | None, folder: Callable[[], Path]) -> Mapping[str, str]:
@@ -25,7 +23,7 @@ def chosen(*, everything: bool, stack: str | None, folder: Callable[[], Path]) -
 def belongings(wanted: Mapping[str, str], *, images: bool) -> tuple[Found, ...]:
     """What of ours on this engine carries these labels."""
     engine = open_engine()
-    found = [item for kind in _KINDS for item in engine.find(kind, {labels.STACK: "", **wanted})]
+    found = [*find_all(engine, {labels.STACK: "", **wanted})]
     if images:
         found += engine.find("image", {labels.KIND: "image"})
     return tuple(found)
