@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from roadmap_labs.content import folders, shelf
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.rendering import solution_files
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import submission_of
@@ -167,7 +168,7 @@ def ready_service(
 
 
 def ready_role(engine: Engine, stack: Stack, name: str, doors: dict[str, Door], up: dict[str, str]) -> None:
-    plan = stack.roles[name.rsplit("-", 1)[0]]
+    plan = stack.roles[role_of(name)]
     await_role(engine, plan, name, doors[name], up[stack.seat.name(name)], seconds=60)
 
 

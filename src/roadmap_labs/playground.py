@@ -65,10 +65,6 @@ class View:
         every = bool(self.parts) and all(part.running for part in self.parts)
         return self.network and every and not self.stopping
 
-    def part(self, name: str) -> Part:
-        """One of its parts; `KeyError` for a name that the lab has not."""
-        return {part.name: part for part in self.parts}[name]
-
 
 def expected(lab: Lab) -> tuple[tuple[str, str, Listening], ...]:
     """Name, kind and manifest of each part that a lab's playground has."""

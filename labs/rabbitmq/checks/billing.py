@@ -213,7 +213,7 @@ class Billing:
         while time.monotonic() - since < quiet * waiting.factor():
             if time.monotonic() > deadline:
                 return False
-            time.sleep(POLL)
+            time.sleep(POLL)  # between two looks
             now = self._bytes()
             if now != seen:
                 seen, since = now, time.monotonic()
@@ -228,7 +228,7 @@ class Billing:
         deadline = time.monotonic() + within * waiting.factor()
         seen, since = count(), time.monotonic()
         while time.monotonic() - since < quiet * waiting.factor() and time.monotonic() < deadline:
-            time.sleep(POLL)
+            time.sleep(POLL)  # between two looks
             now = count()
             if now != seen:
                 seen, since = now, time.monotonic()

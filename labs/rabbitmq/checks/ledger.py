@@ -61,10 +61,10 @@ def disturb(billing: Billing, ledger: Ledger) -> None:
     steps = ["freeze", "freeze", "freeze", "kill"]
     billing.random.shuffle(steps)
     for step in steps:
-        time.sleep(billing.random.uniform(0.2, 0.7))
+        time.sleep(billing.random.uniform(0.2, 0.7))  # the moment is to be random
         if step == "freeze":
             with lab.paused("rabbitmq"):
-                time.sleep(1.0)
+                time.sleep(1.0)  # so long it is frozen, while orders are posted
             continue
         lab.pause("rabbitmq")
         soon(ledger.under_way.is_set, 2)

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.errors import LabBroken, Problem
 from roadmap_labs.stack.disturbing import Disturbances
 from roadmap_labs.stack.evidence import RoleBroke, clean
@@ -136,7 +137,7 @@ class Desk:
 
     def _run(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
         role, count = str(arguments["role"]), int(arguments.get("replicas", 1))
-        environment = {str(key): str(value) for key, value in (arguments.get("environment") or {}).items()}
+        environment = _texts(arguments, "environment")
         key = (role, tuple(sorted(environment.items())))
         known = self._never_up(role, key)
         if known is not None:
@@ -157,16 +158,14 @@ class Desk:
 
     def _drop(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
         role = str(arguments["role"])
-        dropped = [
-            name for name in stack.containers if name.rsplit("-", 1)[0] == role and role in stack.roles
-        ]
+        dropped = [name for name in stack.containers if role_of(name) == role and role in stack.roles]
         for name in dropped:
             stack.drop(name)
         return {"dropped": dropped}
 
     def _address(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
         plan = next(plan for plan in stack.services if plan.name == arguments["service"])
-        settings = {str(key): str(value) for key, value in (arguments.get("settings") or {}).items()}
+        settings = _texts(arguments, "settings")
         unknown = sorted(set(settings) - set(plan.settings))
         if unknown:
             raise ValueError(f"{plan.name} has no setting {unknown[0]}")
@@ -181,14 +180,14 @@ class Desk:
 
     def _inside(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
         name, seconds = str(arguments["name"]), float(arguments["within"])
-        if name in stack.replicas and stack.roles[name.rsplit("-", 1)[0]].role.runs_in is None:
+        if name in stack.replicas and stack.roles[role_of(name)].role.runs_in is None:
             raise ValueError(f"{name} runs in an image that may be the learner's own")
         command = ("timeout", "-k", "1", f"{seconds:.1f}", *map(str, arguments["command"]))
         ended = stack.engine.run_inside(stack.containers[name], command, seconds=seconds + 10)
         return _ended(None if ended.exit_code in _LATE else ended.exit_code, ended.output)
 
     def _once(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:
-        environment = {str(key): str(value) for key, value in (arguments.get("environment") or {}).items()}
+        environment = _texts(arguments, "environment")
         command = tuple(map(str, arguments["command"]))
         code, output = stack.once(str(arguments["role"]), command, environment, float(arguments["within"]))
         return _ended(code, output)
@@ -234,6 +233,10 @@ class Desk:
         return {"text": "\n".join(clean(line, 1000) for line in text.splitlines())}
 
 
+def _texts(arguments: Mapping[str, Any], key: str) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (arguments.get(key) or {}).items()}
+
+
 def _further(stack: Stack, name: str, words: Iterable[str]) -> dict[str, object]:
     doors = {word: stack.doors[f"{name}:{word}"] for word in words}
     return {word: {"host": door.host, "port": door.port} for word, door in doors.items()}
@@ -244,7 +247,7 @@ def _ended(code: int | None, output: bytes) -> dict[str, object]:
 
 
 def _replica(stack: Stack, replica: Replica) -> dict[str, object]:
-    role = stack.roles[replica.name.rsplit("-", 1)[0]].role
+    role = stack.roles[role_of(replica.name)].role
     return {
         "name": replica.name,
         "ports": _further(stack, replica.name, role.ports),

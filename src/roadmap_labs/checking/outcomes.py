@@ -14,9 +14,6 @@ class Outcomes:
     def __init__(self, checks: Iterable[str] = ()) -> None:
         self._outcomes: dict[str, Future[Outcome]] = {check: Future() for check in checks}
 
-    def __contains__(self, check: str) -> bool:
-        return check in self._outcomes
-
     def known(self) -> tuple[str, ...]:
         """The ids of all checks."""
         return tuple(self._outcomes)

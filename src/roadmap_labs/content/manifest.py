@@ -72,6 +72,11 @@ class Role(_Shape):
     )
 
 
+def role_of(replica: str) -> str:
+    """The role of a replica: `catalog` of `catalog-2`."""
+    return replica.rpartition("-")[0]
+
+
 class Task(_Shape):
     """A task: its checks with their points, and three hints from a question to the shape of the solution."""
 

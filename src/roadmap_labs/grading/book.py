@@ -33,6 +33,11 @@ class Row:
     result: Mapping[str, Any] | None = None
 
     @property
+    def checks(self) -> tuple[Mapping[str, Any], ...]:
+        """What each check said, as the result has it."""
+        return tuple((self.result or {}).get("checks", ()))
+
+    @property
     def score(self) -> float | None:
         """Points, None where it was not judged."""
         return float(self.result["score"]) if self.result is not None and self.state == "graded" else None
@@ -122,10 +127,10 @@ def overview(book: Book) -> Overview:
     for row in graded:
         result = row.result or {}
         if str(result.get("submission_digest")).startswith("refused"):
-            refused[str(result["checks"][0]["message"])] += 1
+            refused[str(row.checks[0]["message"])] += 1
             continue
         by_digest[str(result.get("submission_digest"))].append(row.id)
-        for check in result.get("checks", ()):
+        for check in row.checks:
             if check["outcome"] in ("fail", "error"):
                 failed[check["id"]].append(check)
     troubles = [

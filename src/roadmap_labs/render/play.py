@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.shelf import load_scaffold
 from roadmap_labs.playground import Part
 from roadmap_labs.verbs.play import Playing
@@ -49,7 +50,7 @@ def _addresses(playing: Playing) -> list[str]:
             continue
         line = playing.talk.get(part.name, f"{part.door.host}:{part.door.port}")
         if part.kind == "role":
-            roles.append((f"your {part.name.rsplit('-', 1)[0]}", line, "a saved file is live"))
+            roles.append((f"your {role_of(part.name)}", line, "a saved file is live"))
         else:
             servers.append((part.name, line, ""))
     rows = [*roles, *servers]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.submission import Submission
 from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine, FolderMount, VolumeMount
 from roadmap_labs.engine.sweep import remove_stack
@@ -133,7 +134,7 @@ class Stack:
     def _leg(self, name: str) -> Attachment:
         if self._network is None:
             raise RuntimeError(f"{name} is asked for before the stack is up")
-        plan = self.roles.get(name.rsplit("-", 1)[0]) if name not in self._service_names() else None
+        plan = self.roles.get(role_of(name)) if name not in self._service_names() else None
         aliases = (name, plan.name) if plan is not None and plan.role.replicas == 1 else (name,)
         return Attachment(self._network.id, self._network.address(self._indexes[name]), aliases)
 
@@ -293,7 +294,7 @@ class Stack:
         found = {}
         for name, replica in list(self.replicas.items()):
             try:
-                plan = self.roles[name.rsplit("-", 1)[0]]
+                plan = self.roles[role_of(name)]
                 awaiting.raise_if_ended(self.engine, plan, name, replica.container, "during this check")
             except RoleBroke as broke:
                 found[name] = broke

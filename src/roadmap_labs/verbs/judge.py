@@ -12,6 +12,7 @@ from pathlib import Path
 from roadmap_labs.checking.judge import Order, Watcher, keep_nothing
 from roadmap_labs.checking.lanes import judge_side_by_side, share_out
 from roadmap_labs.content import shelf, workspace
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.proofs import measured
 from roadmap_labs.content.rendering import solution_files
 from roadmap_labs.content.shelf import Lab
@@ -135,7 +136,7 @@ def kept_stack(stack: Stack) -> Kept:
             (plan.name, plan.talk(*_door(stack, plan.name), _ports(stack, plan.name, plan.manifest.ports)))
         )
     for name in stack.replicas:
-        role = stack.roles[name.rsplit("-", 1)[0]].role
+        role = stack.roles[role_of(name)].role
         addresses.append((name, show_line(role, *_door(stack, name), _ports(stack, name, role.ports))))
     states = {name: stack.engine.inspect(container).status for name, container in stack.containers.items()}
     containers = tuple((name, stack.seat.name(name), status) for name, status in states.items())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from roadmap_labs import places, playground
 from roadmap_labs.content import shelf, workspace
+from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.rendering import starter_files
 from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import take_in
@@ -141,7 +142,7 @@ def _talk(lab: Lab, services: Sequence[ServicePlan], view: playground.View) -> d
             continue
         host, port = part.door.host, part.door.port
         if part.kind == "role":
-            role = lab.manifest.roles[part.name.rsplit("-", 1)[0]]
+            role = lab.manifest.roles[role_of(part.name)]
             lines[part.name] = show_line(role, host, port, part.ports)
         else:
             lines[part.name] = plans_of[part.name].talk(host, port, part.ports)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from roadmap_labs.grading.book import Book, Row
 from roadmap_labs.grading.exports.escaping import for_markdown, for_workflow
@@ -17,7 +16,7 @@ def github(book: Book) -> bytes:
     """Workflow commands: an annotation for each of the first failures."""
     lines: list[str] = []
     for row in book.rows:
-        for check in _checks(row):
+        for check in row.checks:
             if check["outcome"] in ("fail", "error") and len(lines) < _MOST_ANNOTATIONS:
                 title = for_workflow(f"{row.id}: {check['title']}", is_property=True)
                 told = for_workflow(
@@ -52,12 +51,8 @@ def _page(book: Book) -> Iterator[str]:
 def _checks_of(row: Row) -> Iterator[str]:
     yield "| | check | points | what was seen |"
     yield "| --- | --- | --- | --- |"
-    for check in _checks(row):
+    for check in row.checks:
         told = "" if check["outcome"] == "pass" else for_markdown(str(check["message"]))
         sign = f"{_SIGNS[check['outcome']]} {check['outcome']}"
         points = f"{check['points']:g} of {check['max_points']:g}"
         yield f"| {sign} | {for_markdown(check['title'])} | {points} | {told} |"
-
-
-def _checks(row: Row) -> list[Mapping[str, Any]]:
-    return list((row.result or {}).get("checks", ()))

@@ -39,7 +39,7 @@ def junit(book: Book) -> bytes:
     """JUnit XML (the xunit2 family): a suite for each submission, a case for each check."""
     root = ET.Element("testsuites", name=for_xml(book.title))
     for row in book.rows:
-        checks = _checks(row)
+        checks = row.checks
         outcomes = [check["outcome"] for check in checks]
         suite = ET.SubElement(
             root,
@@ -106,7 +106,7 @@ def _gradescope(book: Book, row: Row) -> dict[str, Any]:
                 "output": printable(_story(check)),
                 "tags": [check["task"]],
             }
-            for check in _checks(row)
+            for check in row.checks
         ],
         "extra_data": {"lab": book.lab, "verdict": row.verdict, "max_score": book.max_score},
     }
@@ -114,7 +114,7 @@ def _gradescope(book: Book, row: Row) -> dict[str, Any]:
 
 def ctrf(book: Book) -> bytes:
     """One CTRF report of all submissions; points and codes stand in `extra`, the submission is the suite."""
-    tests = [_ctrf_test(row, check) for row in book.rows for check in _checks(row)]
+    tests = [_ctrf_test(row, check) for row in book.rows for check in row.checks]
     counts = {state: sum(test["status"] == state for test in tests)
               for state in ("passed", "failed", "skipped", "pending", "other")}  # fmt: skip
     moments = [_moment(row, name) for row in book.rows for name in ("started_at", "ended_at") if row.result]
@@ -144,10 +144,6 @@ def _ctrf_test(row: Row, check: Mapping[str, Any]) -> dict[str, Any]:
             "code": printable(check["code"]),
         },
     }
-
-
-def _checks(row: Row) -> list[Mapping[str, Any]]:
-    return list((row.result or {}).get("checks", ()))
 
 
 def _story(check: Mapping[str, Any]) -> str:
