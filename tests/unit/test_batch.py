@@ -15,7 +15,7 @@ import pytest
 from roadmap_labs.checking.judge import Order, Watcher
 from roadmap_labs.content import shelf
 from roadmap_labs.errors import BadSubmission, EngineUnavailable, NotFound, TryAgain, WrongUse
-from roadmap_labs.grading import batch
+from roadmap_labs.grading import batch, judging
 from roadmap_labs.grading.batch import Told, Wish, grade
 from roadmap_labs.model import CheckResult, Outcome, Report
 from roadmap_labs.verbs.judge import Judged, Subject
@@ -69,10 +69,10 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paper:
     facts = SimpleNamespace(cpus=2, memory_bytes=8 * 1024**3)
     engine = SimpleNamespace(facts=lambda: facts, image=lambda ref: None, close=lambda: None)
     gathered = SimpleNamespace(services={}, roles={})
-    monkeypatch.setattr(batch, "on_fresh_stack", made.on_fresh_stack)
-    monkeypatch.setattr(batch, "open_engine", lambda: engine)
-    monkeypatch.setattr(batch, "sweep", lambda engine: ())
-    monkeypatch.setattr(batch, "gather", lambda *_: gathered)
+    monkeypatch.setattr(judging, "on_fresh_stack", made.on_fresh_stack)
+    monkeypatch.setattr(judging, "open_engine", lambda: engine)
+    monkeypatch.setattr(judging, "sweep", lambda engine: ())
+    monkeypatch.setattr(judging, "gather", lambda *_: gathered)
     monkeypatch.setattr(batch, "guard", lambda run: SimpleNamespace(done=lambda: None))
     return made
 

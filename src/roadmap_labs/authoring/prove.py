@@ -25,9 +25,9 @@ from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import Submission, submission_of
 from roadmap_labs.engine import labels
 from roadmap_labs.engine.docker_engine import open_engine
-from roadmap_labs.engine.protocol import Engine
+from roadmap_labs.engine.protocol import Engine, Found
 from roadmap_labs.engine.sweep import find_all, sweep
-from roadmap_labs.engine.watchdog import Guard, guard
+from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import NotFound
 from roadmap_labs.model import Check, Report
 from roadmap_labs.stack.assembly import Tell, gather
@@ -65,6 +65,7 @@ class Proving:
     engine: str
     partial: bool
     kept: tuple[Kept, ...] = ()
+    notes: tuple[str, ...] = ()  # what the engine did wrong, which says nothing of the lab
 
     @property
     def proven(self) -> bool:
@@ -117,12 +118,17 @@ def prove(wish: Wish, told: Told | None = None) -> Proving:
     bench.told.planned(len(runs), jobs)
     with busy() if wish.load else nullcontext(0) as burden:
         done = _all(bench, files, jobs)
-    left = _left(engine, bench, watchdog)
-    problems = [*left, *(bench.refused if left else ()), *_as_a_whole(bench, done)]
+    left = _left(engine, bench)
+    if not left:
+        watchdog.done()  # else it looks once more, and removes what can be removed
+    lost = tuple(item for item in left if _engine_lost_count(item, left, bench.refused))
+    ours = [f"left on the engine: {item.kind} {item.name}" for item in left if item not in lost]
+    problems = [*ours, *(bench.refused if ours else ()), *_as_a_whole(bench, done)]
     engine.close()
     return Proving(
         lab, mutants, done, tuple(problems), time.monotonic() - began, jobs, burden, facts.version, bool(wish.mutants),
         tuple(kept_stack(stack) for stack in bench.kept),
+        tuple(f"the engine keeps {item.name}, which no container uses, until it is restarted" for item in lost),
     )  # fmt: skip
 
 
@@ -191,7 +197,8 @@ def _one(bench: _Bench, run: Run, files: Submission) -> Done:
     lab, mutant = bench.lab, bench.mutants.get(run.name) if run.kind == "mutant" else None
     checks = lab.checks
     if mutant is not None and not bench.wish.whole:
-        checks = tuple(one for one in checks if one.id in verdicts.up_to(lab, mutant.manifest.caught_by))
+        asked = verdicts.asked_of(lab, mutant.manifest.caught_by, run.turn)
+        checks = tuple(one for one in checks if one.id in asked)
     early = mutant is not None and not bench.wish.whole  # the first that is no pass decides
     order = Order(lab, checks, run.seed, fail_fast=early, time_factor=bench.wish.time_factor)
     if bench.wish.keep:
@@ -220,15 +227,19 @@ def _wrong(run: Run, report: Report, lab: Lab, mutant: Mutant | None) -> tuple[s
     return verdicts.starter_wrong(report, lab) if run.kind == "starter" else verdicts.solution_wrong(report)
 
 
-def _left(engine: Engine, bench: _Bench, watchdog: Guard) -> tuple[str, ...]:
-    """What this proof has left on the engine; then the watchdog is not told that all is well, and removes it."""
+def _left(engine: Engine, bench: _Bench) -> tuple[Found, ...]:
+    """What this proof has left on the engine."""
     kept = {stack.seat.stack for stack in bench.kept}
-    found = [
-        item for item in find_all(engine, {labels.RUN: bench.id}) if item.labels[labels.STACK] not in kept
-    ]
-    if not found:
-        watchdog.done()
-    return tuple(f"left on the engine: {item.kind} {item.name}" for item in found)
+    found = find_all(engine, {labels.RUN: bench.id})
+    return tuple(item for item in found if item.labels[labels.STACK] not in kept)
+
+
+def _engine_lost_count(item: Found, left: Sequence[Found], refused: Sequence[str]) -> bool:
+    """Whether it is a network that the engine would not remove although no container of the stack is there any more:
+    an engine can miscount who is on it (moby issue 42119)."""
+    stack = item.labels[labels.STACK]
+    alone = not any(one.kind == "container" and one.labels[labels.STACK] == stack for one in left)
+    return item.kind == "network" and alone and any(item.id in refusal for refusal in refused)
 
 
 def _as_a_whole(bench: _Bench, done: Sequence[Done]) -> tuple[str, ...]:

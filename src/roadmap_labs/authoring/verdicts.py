@@ -129,7 +129,10 @@ def unkilled(lab: Lab, caught: Iterable[str]) -> tuple[str, ...]:
     return tuple(check.id for check in lab.checks if check.id not in found)
 
 
-def up_to(lab: Lab, check_id: str) -> Sequence[str]:
-    """The ids of all checks up to and including this one, in the manifest's order."""
+def asked_of(lab: Lab, check_id: str, turn: int) -> Sequence[str]:
+    """The ids of the checks that a mutant meets: its first run all up to its own, to show that it is near enough.
+
+    Every further run shows that its own check sees it each time, and meets that one alone.
+    """
     ids = [check.id for check in lab.checks]
-    return ids[: ids.index(check_id) + 1]
+    return ids[: ids.index(check_id) + 1] if turn == 1 else (check_id,)

@@ -71,7 +71,10 @@ def prove(
         list[str] | None, typer.Option("--mutant", metavar="ID", help="Only this mutant.", show_default=False)
     ] = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Runs of the solution.")] = 1,
-    repeat_mutants: Annotated[int, typer.Option("--repeat-mutants", min=1, help="Runs of each mutant.")] = 1,
+    repeat_mutants: Annotated[
+        int,
+        typer.Option("--repeat-mutants", min=1, help="Runs of each mutant; only the first is by all checks."),
+    ] = 1,
     load: Annotated[bool, typer.Option("--load", help="Keep every core busy meanwhile.")] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", min=0, help="Stacks side by side; 0: as many as this machine carries.")

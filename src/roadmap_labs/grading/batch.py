@@ -1,7 +1,7 @@
-"""Grades a folder of submissions: claims, judges, commits, as many side by side as the machine carries. Prints nothing.
+"""Grades a folder of submissions: what waits in the ledger is handed to a back end, what comes back is committed.
 
-All runs share one run id and one watchdog. What is refused at the door is committed in milliseconds; what fails by a
-fault of ours waits for another try; what was committed is never judged again unless it is asked for.
+What is refused at the door is committed in milliseconds; what fails by a fault of ours waits for another try; what was
+committed is never judged again unless it is asked for. Prints nothing, and judges nothing itself.
 """
 
 from __future__ import annotations
@@ -13,36 +13,29 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roadmap_labs.checking.ending import Ending, side_by_side
-from roadmap_labs.checking.judge import Order, Watcher
 from roadmap_labs.content import shelf
 from roadmap_labs.content.footing import digests
 from roadmap_labs.content.shelf import Lab
-from roadmap_labs.content.submission import Submission, refused, submission_of
+from roadmap_labs.content.submission import Submission, refused
 from roadmap_labs.content.workspace import write_text_whole
-from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.owner import is_dead, owner
-from roadmap_labs.engine.protocol import Engine
-from roadmap_labs.engine.sweep import sweep
 from roadmap_labs.engine.watchdog import guard
-from roadmap_labs.errors import BadSubmission, CannotWrite, EngineUnavailable, NotFound, TryAgain
+from roadmap_labs.errors import BadSubmission, CannotWrite, NotFound, TryAgain
 from roadmap_labs.grading.entries import Entry, entries
 from roadmap_labs.grading.intake import digest_of, read
+from roadmap_labs.grading.judging import bench
 from roadmap_labs.grading.ledger import Batch, Job, Ledger, State
-from roadmap_labs.model import Report, document
+from roadmap_labs.grading.local import LocalBackend
+from roadmap_labs.grading.work import Assignment, JobBackend
 from roadmap_labs.places import lock_file
-from roadmap_labs.stack.assembly import Gathered, Tell, gather
-from roadmap_labs.stack.plan import room_for
-from roadmap_labs.verbs.judge import Subject, on_fresh_stack
+from roadmap_labs.stack.assembly import Tell
 
 LEDGER, RESULTS, LOCK = "ledger.sqlite", "results", ".lock"
-_PATIENCE = 3  # stacks for each core: a judgement waits most of its time
 
 
 @dataclass(frozen=True)
@@ -82,25 +75,124 @@ class Graded:
 
 
 @dataclass
-class _Desk:
-    """What the runs of one batch share."""
+class _Grading:
+    """A batch as work: what waits in the ledger is handed out, what comes back is committed there. See `Work`."""
 
     wish: Wish
     lab: Lab
+    lab_digest: str
     ledger: Ledger
     seed: int
-    run: str
     told: Told
     sources: dict[str, Entry]
-    images: dict[str, str]
-    facts: dict[str, str]
     owner: str = field(default_factory=owner)
-    ending: Ending = field(default_factory=Ending)
     telling: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def time_factor(self) -> float:
+        return self.wish.time_factor
 
-def grade(wish: Wish, told: Told | None = None) -> Graded:
-    """Grade, or go on with, a batch. To be called before any thread exists, because it forks the watchdog."""
+    def waiting(self) -> tuple[str, ...]:
+        return self.ledger.ids("waiting")
+
+    def running(self) -> int:
+        return self.ledger.count()["running"]
+
+    def take(self, id_: str | None = None) -> Assignment | None:
+        job = self.ledger.claim(self.owner, id_)
+        return None if job is None else self.assigned(job)
+
+    def assigned(self, job: Job) -> Assignment:
+        """A submission that was claimed, with its files as they lie there now."""
+        entry = self.sources.get(job.id)
+        files: Submission | BadSubmission
+        if entry is None:
+            files = refused("it is not in the folder any more")
+        else:
+            files = read(entry, self.lab, allow_dockerfile=self.wish.allow_dockerfile)
+        with self.telling:
+            self.told.begun(job.id)
+        seed = int(hashlib.sha256(f"{self.seed} {job.id}".encode()).hexdigest()[:8], 16) % 9999 + 1
+        return Assignment(job.id, job.attempts, seed, files, digest_of(files))
+
+    def hand_in(self, assignment: Assignment, result: Mapping[str, Any]) -> None:
+        state = self.ledger.commit(
+            assignment.id, self.owner, result, judged=result["verdict"] != "infra", digest=assignment.digest
+        )
+        if state in ("graded", "ungraded"):
+            write_result(self.wish.out, self.sources[assignment.id], result)
+        with self.telling:
+            self.told.ended(assignment.id, result, state)
+
+    def give_back(self, assignment: Assignment) -> None:
+        self.ledger.give_back(self.owner, assignment.id)
+
+    def tell(self, what: str) -> None:
+        with self.telling:
+            self.told.tell(what, "")
+
+
+class _Recheck:
+    """A sample of what is graded as work: judged once more, with the same files and the same seed. See `Work`."""
+
+    def __init__(self, grading: _Grading) -> None:
+        self._grading = grading
+        graded = [job for job in grading.ledger.jobs() if job.state == "graded" and job.id in grading.sources]
+        count = max(1, round(len(graded) * grading.wish.recheck)) if graded else 0
+        chosen = random.Random(grading.seed).sample(graded, count)  # noqa: S311 (nobody gains by guessing it)
+        self._lock = threading.Lock()
+        self._waiting = {job.id: job for job in chosen}
+        self._running: dict[str, Job] = {}
+
+    @property
+    def lab(self) -> Lab:
+        return self._grading.lab
+
+    @property
+    def lab_digest(self) -> str:
+        return self._grading.lab_digest
+
+    @property
+    def time_factor(self) -> float:
+        return self._grading.time_factor
+
+    def waiting(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._waiting)
+
+    def running(self) -> int:
+        with self._lock:
+            return len(self._running)
+
+    def take(self, id_: str | None = None) -> Assignment | None:
+        with self._lock:
+            name = next(iter(self._waiting), None) if id_ is None else id_
+            job = self._waiting.pop(name, None) if name is not None else None
+            if job is None:
+                return None
+            self._running[job.id] = job
+        return self._grading.assigned(job)
+
+    def hand_in(self, assignment: Assignment, result: Mapping[str, Any]) -> None:
+        with self._lock:
+            job = self._running.pop(assignment.id)
+        if assignment.digest == job.digest and result["verdict"] != "infra":
+            same = vector(result) == vector(job.result or {})
+            self._grading.ledger.note_recheck(job.id, result, same=same)
+
+    def give_back(self, assignment: Assignment) -> None:
+        with self._lock:
+            self._waiting[assignment.id] = self._running.pop(assignment.id)
+
+    def tell(self, what: str) -> None:
+        self._grading.tell(what)
+
+
+def grade(wish: Wish, told: Told | None = None, backend: JobBackend | None = None) -> Graded:
+    """Grade, or go on with, a batch. To be called before any thread exists, because it forks the watchdog.
+
+    Judged is on this machine's engine, or by `backend`.
+    """
     began = time.monotonic()
     told = told or Told()
     lab = shelf.load_lab(wish.lab)
@@ -108,55 +200,51 @@ def grade(wish: Wish, told: Told | None = None) -> Graded:
     with _alone(wish.out):
         ledger = Ledger(wish.out / LEDGER, is_dead)
         try:
-            _grade(wish, told, lab, found, ledger)
+            _grade(wish, told, lab, found, ledger, backend)
             return Graded(lab, found, ledger.jobs(), ledger.rechecks(), time.monotonic() - began)
         finally:
             ledger.close()
 
 
-def _grade(wish: Wish, told: Told, lab: Lab, found: tuple[Entry, ...], ledger: Ledger) -> None:
+def _grade(
+    wish: Wish,
+    told: Told,
+    lab: Lab,
+    found: tuple[Entry, ...],
+    ledger: Ledger,
+    backend: JobBackend | None,
+) -> None:
     checks = tuple(check.id for check in lab.checks)
-    stands_on = digests(lab)
-    whole = hashlib.sha256(json.dumps(stands_on, sort_keys=True).encode()).hexdigest()
+    whole = footing(lab)
     batch = ledger.open_batch(Batch(lab.slug, whole, random.SystemRandom().randint(1, 9999), checks))
     ledger.free_the_dead()
     _enter(wish, lab, found, ledger)
     if not ledger.count()["waiting"] and not wish.recheck:
         return
+    grading = _Grading(wish, lab, whole, ledger, batch.seed, told, {entry.id: entry for entry in found})
+    with _here(grading) if backend is None else nullcontext(backend) as chosen:
+        told.planned(ledger.count(), chosen.jobs)
+        try:
+            chosen.work_off(grading)
+            if wish.recheck:
+                chosen.work_off(_Recheck(grading))
+        finally:
+            ledger.give_back(grading.owner)  # what an early end left in somebody's hands
+
+
+def footing(lab: Lab) -> str:
+    """One digest of all that a verdict of this lab stands on."""
+    return hashlib.sha256(json.dumps(digests(lab), sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _here(grading: _Grading) -> Iterator[JobBackend]:
+    """This machine as the back end; all its runs share one run id and one watchdog."""
     run = secrets.token_hex(5)
     watchdog = guard(run)
-    engine = open_engine()
-    sweep(engine)
-    gathered = gather(engine, lab, lab.manifest.scaffolds[0], submission_of(()), told.tell)
-    desk = _Desk(
-        wish,
-        lab,
-        ledger,
-        batch.seed,
-        run,
-        told,
-        {entry.id: entry for entry in found},
-        _images(engine, gathered),
-        {"lab_digest": whole},
-    )
-    jobs = wish.jobs or jobs_for(engine, lab)
-    engine.close()
-    told.planned(ledger.count(), jobs)
-    _all(desk, jobs)
-    if wish.recheck:
-        _recheck(desk, jobs)
+    at = bench(grading.lab, grading.lab_digest, run, grading.time_factor, grading.told.tell)
+    yield LocalBackend(at, grading.wish.jobs or at.room)
     watchdog.done()
-
-
-def jobs_for(engine: Engine, lab: Lab) -> int:
-    """How many submissions are judged side by side: by memory first, and a few for each core."""
-    facts = engine.facts()
-    return room_for(lab, cpus=facts.cpus * _PATIENCE, memory_bytes=facts.memory_bytes)
-
-
-def _images(engine: Engine, gathered: Gathered) -> dict[str, str]:
-    states = {name: engine.image(ref) for name, ref in (gathered.services | gathered.roles).items()}
-    return {name: state.id for name, state in states.items() if state is not None}
 
 
 @contextmanager
@@ -198,82 +286,6 @@ def _enter(wish: Wish, lab: Lab, found: Sequence[Entry], ledger: Ledger) -> None
             ledger.begin_again(entry.id, digest)
 
 
-def _all(desk: _Desk, jobs: int) -> None:
-    with _pool(desk, jobs) as pool:
-        workers: list[Future[None]] = [pool.submit(_work, desk) for _ in range(jobs)]
-        for worker in workers:
-            worker.result()
-
-
-@contextmanager
-def _pool(desk: _Desk, jobs: int) -> Iterator[ThreadPoolExecutor]:
-    """Whatever ends this early gives back what the runs that it ended had claimed."""
-    desk.ending = Ending()
-    try:
-        with side_by_side(desk.ending, jobs, "grade") as pool:
-            yield pool
-    finally:
-        desk.ledger.give_back(desk.owner)
-
-
-def _work(desk: _Desk) -> None:
-    while not desk.ending.told and (job := desk.ledger.claim(desk.owner)) is not None:
-        result, digest = _judged(desk, job)
-        if desk.ending.told:
-            return  # half a judgement is none
-        state = desk.ledger.commit(
-            job.id, desk.owner, result, judged=result["verdict"] != "infra", digest=digest
-        )
-        if state in ("graded", "ungraded"):
-            write_result(desk.wish.out, desk.sources[job.id], result)
-        with desk.telling:
-            desk.told.ended(job.id, result, state)
-
-
-def _judged(desk: _Desk, job: Job) -> tuple[dict[str, Any], str]:
-    """The document of one judgement, and the digest of the files that were judged."""
-    entry = desk.sources.get(job.id)
-    if entry is None:
-        files: Submission | BadSubmission = refused("it is not in the folder any more")
-    else:
-        files = read(entry, desk.lab, allow_dockerfile=desk.wish.allow_dockerfile)
-    with desk.telling:
-        desk.told.begun(job.id)
-    began = time.time()
-    seed = int(hashlib.sha256(f"{desk.seed} {job.id}".encode()).hexdigest()[:8], 16) % 9999 + 1
-    order = Order(desk.lab, desk.lab.checks, seed, time_factor=desk.wish.time_factor)
-    what = Subject(
-        desk.lab, desk.lab.manifest.scaffolds[0], files, entry.source if entry else Path(job.id), None
-    )
-
-    watcher = Watcher(begun=lambda end: desk.ending.begun(job.id, end))
-    try:
-        judged = on_fresh_stack(order, what, desk.run, desk.told.tell, watcher)
-    finally:
-        desk.ending.over(job.id)
-    if isinstance(judged.problem, EngineUnavailable):
-        raise judged.problem  # no submission may lose its tries because the engine went away
-    more = {
-        "submission": job.id,
-        "submission_digest": digest_of(files),
-        "lab_digest": desk.facts["lab_digest"],
-        "images": desk.images,
-        "attempt": job.attempts,
-        "started_at": _utc(began),
-        "ended_at": _utc(time.time()),
-    }
-    return result_of(judged.report, more), digest_of(files)
-
-
-def result_of(report: Report, more: Mapping[str, object]) -> dict[str, Any]:
-    """The document of `check --json`, and what grading adds to it."""
-    return {**document(report), **more}
-
-
-def _utc(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
-
-
 def write_result(out: Path, entry: Entry, result: Mapping[str, Any]) -> Path:
     """Put a result beside the others, whole or not at all."""
     file = out / RESULTS / f"{entry.stem}.json"
@@ -285,23 +297,6 @@ def write_result(out: Path, entry: Entry, result: Mapping[str, Any]) -> Path:
             cure="Free space there; the same command goes on where it stopped, nothing is lost.",
         ) from error
     return file
-
-
-def _recheck(desk: _Desk, jobs: int) -> None:
-    """Judge a sample once more, with the same files and the same seed, and note where another verdict came out."""
-    graded = [job for job in desk.ledger.jobs() if job.state == "graded" and job.id in desk.sources]
-    count = max(1, round(len(graded) * desk.wish.recheck)) if graded else 0
-    sample = random.Random(desk.seed).sample(graded, count)  # noqa: S311 (nobody gains by guessing it)
-
-    def again(job: Job) -> None:
-        if not desk.ending.told:
-            result, digest = _judged(desk, job)
-            if not desk.ending.told and digest == job.digest and result["verdict"] != "infra":
-                desk.ledger.note_recheck(job.id, result, same=vector(result) == vector(job.result or {}))
-
-    with _pool(desk, jobs) as pool:
-        for future in [pool.submit(again, job) for job in sample]:
-            future.result()
 
 
 def vector(result: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:

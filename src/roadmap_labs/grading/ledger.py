@@ -138,14 +138,14 @@ class Ledger:
             )
             self._base.execute("DELETE FROM recheck WHERE id=?", (id_,))
 
-    def claim(self, owner: str) -> Job | None:
-        """The next submission that waits, now running for `owner`; None where none waits."""
+    def claim(self, owner: str, id_: str | None = None) -> Job | None:
+        """The next submission that waits, or this one, now running for `owner`; None where it does not wait."""
         with self._transaction():
             row = self._base.execute(
                 "UPDATE job SET state='running', attempts=attempts+1, owner=?, claimed=? "
-                "WHERE id=(SELECT id FROM job WHERE state='waiting' ORDER BY attempts, id LIMIT 1) "
-                "RETURNING id, digest, state, attempts",
-                (owner, time.time()),
+                "WHERE id=(SELECT id FROM job WHERE state='waiting' AND (? IS NULL OR id=?) "
+                "ORDER BY attempts, id LIMIT 1) RETURNING id, digest, state, attempts",
+                (owner, time.time(), id_, id_),
             ).fetchone()
         return Job(*row) if row else None
 
@@ -184,12 +184,13 @@ class Ledger:
             )
             return state
 
-    def give_back(self, owner: str) -> None:
-        """What `owner` has claimed and not finished waits again; an interrupted attempt does not count."""
+    def give_back(self, owner: str, id_: str | None = None) -> None:
+        """What `owner` has claimed (or this of it) and not finished waits again; such an attempt does not count."""
         with self._transaction():
             self._base.execute(
-                "UPDATE job SET state='waiting', attempts=attempts-1, owner='' WHERE state='running' AND owner=?",
-                (owner,),
+                "UPDATE job SET state='waiting', attempts=attempts-1, owner='' "
+                "WHERE state='running' AND owner=? AND (? IS NULL OR id=?)",
+                (owner, id_, id_),
             )
 
     def note_recheck(self, id_: str, result: Mapping[str, Any], *, same: bool) -> None:
@@ -217,6 +218,14 @@ class Ledger:
     def jobs(self) -> tuple[Job, ...]:
         """All of them, in the order of their ids."""
         return self._jobs("", ())
+
+    def ids(self, state: State) -> tuple[str, ...]:
+        """The submissions in a state, those with the fewest attempts first."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT id FROM job WHERE state=? ORDER BY attempts, id", (state,)
+            ).fetchall()
+        return tuple(row[0] for row in rows)
 
     def count(self) -> dict[State, int]:
         """How many submissions are in each state."""

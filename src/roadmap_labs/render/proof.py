@@ -59,6 +59,7 @@ def summary(proving: Proving, file: Path | None, paint: Paint = plain) -> str:
     if slowest:
         lines.append(f"  slowest    {', '.join(slowest)}")
     lines += [paint(f"  refuted    {problem}", "red") for problem in proving.problems]
+    lines += [f"  note       {note}" for note in proving.notes]
     load = f", {proving.busy} busy processes" if proving.busy else ""
     how = f"{proving.seconds:.0f} s, {proving.jobs} side by side{load}"
     slug = proving.lab.slug

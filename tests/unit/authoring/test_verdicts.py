@@ -96,7 +96,12 @@ def test_a_check_that_comes_near_its_limit_is_a_defect() -> None:
 
 def test_a_check_without_a_mutant_is_named(lab: Lab) -> None:
     assert verdicts.unkilled(lab, ["t1_counts"]) == ("t1_answers",)
-    assert verdicts.up_to(lab, "t1_answers") == ["t1_answers"]
+
+
+def test_a_mutant_meets_the_checks_before_its_own_once(lab: Lab) -> None:
+    both = [check.id for check in lab.checks]
+    assert list(verdicts.asked_of(lab, both[1], turn=1)) == both
+    assert list(verdicts.asked_of(lab, both[1], turn=2)) == both[1:]
 
 
 def test_every_run_is_planned(lab: Lab) -> None:
