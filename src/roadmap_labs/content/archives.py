@@ -64,6 +64,16 @@ def take_in_archive(file: Path, own_folders: Collection[str] = ()) -> Submission
     return submission_of(_unwrapped(intake.whole(), own_folders))
 
 
+def take_in_tar(content: bytes) -> Submission:
+    """Read a tar that `pack` has made, with the limits of any other; nothing is taken off its paths."""
+    intake = Intake()
+    try:
+        _tar(io.BytesIO(content), intake)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise refused(f"the archive can't be read: {shown(str(error))}") from error
+    return submission_of(intake.whole())
+
+
 def _zip(stream: IO[bytes], intake: Intake) -> None:
     _measure_directory(stream)
     with zipfile.ZipFile(stream) as archive:

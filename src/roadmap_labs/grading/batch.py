@@ -113,7 +113,8 @@ class _Grading:
         with self.telling:
             self.told.begun(job.id)
         seed = int(hashlib.sha256(f"{self.seed} {job.id}".encode()).hexdigest()[:8], 16) % 9999 + 1
-        return Assignment(job.id, job.attempts, seed, files, digest_of(files))
+        source = entry.source if entry else Path(job.id)
+        return Assignment(job.id, job.attempts, seed, files, digest_of(files), source)
 
     def hand_in(self, assignment: Assignment, result: Mapping[str, Any]) -> None:
         state = self.ledger.commit(

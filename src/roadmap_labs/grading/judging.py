@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from roadmap_labs.checking.judge import Order, Watcher
@@ -13,12 +12,12 @@ from roadmap_labs.content.shelf import Lab
 from roadmap_labs.content.submission import submission_of
 from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.sweep import sweep
-from roadmap_labs.errors import EngineUnavailable
+from roadmap_labs.errors import BadSubmission, EngineUnavailable
 from roadmap_labs.grading.work import Assignment
 from roadmap_labs.model import CheckResult, Report, document
 from roadmap_labs.stack.assembly import Tell, gather
 from roadmap_labs.stack.plan import room_for
-from roadmap_labs.verbs.judge import Subject, on_fresh_stack
+from roadmap_labs.verbs.judge import Subject, on_fresh_stack, refused_report
 
 _STACKS_PER_CORE = 3  # a judgement waits most of its time
 
@@ -58,11 +57,19 @@ def judged(at: Bench, one: Assignment, begun: Callable[[Callable[[], None]], Non
     """
     began = time.time()
     order = Order(at.lab, at.lab.checks, one.seed, time_factor=at.time_factor)
-    what = Subject(at.lab, at.lab.manifest.scaffolds[0], one.files, Path(one.id), None)
+    what = Subject(at.lab, at.lab.manifest.scaffolds[0], one.files, one.source, None)
     judged = on_fresh_stack(order, what, at.run, at.tell, Watcher(begun=begun))
     if isinstance(judged.problem, EngineUnavailable):
         raise judged.problem
     return _document(judged.report, one, at.lab_digest, at.images, began)
+
+
+def refusal(lab: Lab, lab_digest: str, one: Assignment) -> dict[str, Any]:
+    """The document of a submission that was not taken in; no engine is needed for it."""
+    if not isinstance(one.files, BadSubmission):
+        raise TypeError(f"{one.id} was taken in")
+    report = refused_report(Order(lab, lab.checks, one.seed), one.files)
+    return _document(report, one, lab_digest, {}, time.time())
 
 
 def given_up(lab: Lab, lab_digest: str, one: Assignment, code: str, why: str) -> dict[str, Any]:

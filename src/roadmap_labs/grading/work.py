@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from roadmap_labs.content.shelf import Lab
@@ -20,6 +21,7 @@ class Assignment:
     seed: int
     files: Submission | BadSubmission
     digest: str  # of the files, or of the refusal
+    source: Path  # where it lies, or lay, on the coordinator's machine; a label, never opened
 
 
 class Work(Protocol):

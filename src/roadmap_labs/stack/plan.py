@@ -135,12 +135,16 @@ def plan_services(lab: Lab, images: Mapping[str, str], *, sealed: bool) -> tuple
     return tuple(plans)
 
 
-def room_for(lab: Lab, *, cpus: int, memory_bytes: int) -> int:
-    """How many stacks of a lab may stand side by side: checks wait much, but a stack's start does not."""
+def stack_memory(lab: Lab) -> int:
+    """MiB that one stack of a lab may take at most."""
     servers = (*lab.services.values(), *lab.hosts.values())
     replicas = sum(role.replicas for role in lab.manifest.roles.values())
-    stack = sum(server.manifest.memory for server in servers) + 256 * replicas + 256
-    return max(1, min(cpus, memory_bytes // MIB // (2 * stack)))
+    return sum(server.manifest.memory for server in servers) + 256 * replicas + 256
+
+
+def room_for(lab: Lab, *, cpus: int, memory_bytes: int) -> int:
+    """How many stacks of a lab may stand side by side: checks wait much, but a stack's start does not."""
+    return max(1, min(cpus, memory_bytes // MIB // (2 * stack_memory(lab))))
 
 
 def draw_secrets(lab: Lab, *, sealed: bool) -> dict[str, str]:

@@ -160,7 +160,7 @@ def on_fresh_stack(
     """
     files = what.submission
     if isinstance(files, BadSubmission):
-        return Judged(_refused(order, files), files)
+        return Judged(refused_report(order, files), files)
     refused: list[Problem] = []
 
     def raise_stack() -> Stack:
@@ -188,11 +188,11 @@ def on_fresh_stack(
     report = judge_side_by_side(order, shares, raise_stack, watcher)
     problem = refused[0] if refused else None
     if isinstance(problem, BadSubmission):  # the learner's own Dockerfile can't be built
-        report = _refused(order, problem)
+        report = refused_report(order, problem)
     return Judged(report, problem)
 
 
-def _refused(order: Order, problem: BadSubmission) -> Report:
+def refused_report(order: Order, problem: BadSubmission) -> Report:
     """The report of a folder that was not taken in: every check is an error of the learner's side."""
     results = tuple(CheckResult(check, "error", "L-SUBM", problem.message) for check in order.checks)
     return Report(order.lab.slug, order.lab.manifest.version, order.seed, 0.0, results)
