@@ -73,3 +73,11 @@ def test_measures_can_fail(stack: str, real_engine: Engine, image: str) -> None:
     closed = {name for name, (ok, _) in found.items() if ok is not False}
     # These depend on the host, not on the profile; `host` has its own test above.
     assert closed <= {"setuid", "host", "inet6", "outside_names", "engine_socket", "swap", "limits"}, found
+
+
+def test_the_engine_answers_beside_the_worst(real_engine: Engine, image: str) -> None:
+    from roadmap_labs.engine import crowding
+
+    found = {one.name: one for one in crowding.measure(real_engine, image)}
+    assert {"answers", "removal"} == found.keys()
+    assert all(one.ok for one in found.values()), found

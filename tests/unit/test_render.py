@@ -7,7 +7,7 @@ from roadmap_labs.errors import EngineUnavailable
 from roadmap_labs.model import CheckResult, Report
 from roadmap_labs.render import doctor, report
 from roadmap_labs.render import shelf as shelf_text
-from roadmap_labs.verbs.doctor import Finding
+from roadmap_labs.verbs.finding import Finding
 
 LAB = shelf.load_lab("redis-caching")
 FIRST, SECOND, THIRD = LAB.checks[:3]
@@ -79,7 +79,7 @@ def test_findings_end_with_the_bad_ones() -> None:
     lines = [line.split() for line in text.splitlines()]
     assert [line[:3] for line in lines] == [
         ["✓", "ok", "b"],
-        ["·", "unknown", "c"],
+        ["·", "note", "c"],
         ["✗", "bad", "a"],
         ["cure", "it"],
     ]

@@ -18,6 +18,10 @@ def doctor(
             "--isolation", help="Start a probe under the sealed profile and measure what it can do."
         ),
     ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="Is this host fit to grade strangers' code? Measured, not assumed."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Look at this machine: engine, disk, memory, addresses, clock, images, isolation. Each finding has its cure."""
@@ -25,7 +29,7 @@ def doctor(
     from roadmap_labs.verbs import doctor as verbs
 
     progress = screen.Progress(quiet=as_json)
-    findings = verbs.examine(isolation=isolation, tell=teller(progress))
+    findings = verbs.examine(isolation=isolation, shared=shared, tell=teller(progress))
     progress.clear()
     bad = [finding for finding in findings if finding.ok is False]
     if as_json:
@@ -38,6 +42,8 @@ def doctor(
         )
     else:
         screen.out(text.page(findings))
+        if shared:
+            screen.out("\n" + text.fitness(findings))
     return verbs.exit_code(findings)
 
 

@@ -14,18 +14,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from roadmap_labs.engine import labels, subnets
-from roadmap_labs.engine.owner import owner
-from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine, Limits, NetworkSpec
-from roadmap_labs.engine.sweep import remove_stack
-from roadmap_labs.errors import EngineRefused, TryAgain
+from roadmap_labs.engine.probing import LIMITS, PROBE_SECONDS, Finding, bench
+from roadmap_labs.engine.protocol import Engine
+from roadmap_labs.errors import EngineRefused
 
-_SECONDS = 60
-_LIMITS = Limits(memory_bytes=128 * 1024 * 1024, processes=64)
 _PEER_PORT = 7000
 _PEER = f"""
 import socket, sys
@@ -45,94 +40,24 @@ _CURES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried: whether it is closed (None: not measured), what was seen, what helps."""
-
-    name: str
-    ok: bool | None
-    seen: str
-    cure: str = ""
-
-
 def probe(engine: Engine, image: str, *, isolated_gateway: bool = True) -> tuple[Finding, ...]:
     """Start a container with exactly the sealed profile and report what it could do; needs python3 in `image`.
 
     `isolated_gateway=False` leaves the way to the host as the engine makes it: to see that this measure can fail.
     """
-    stack = f"probe-{secrets.token_hex(4)}"
     nonce = secrets.token_hex(8)
-    marks = _labels(stack)
-    try:
-        with _listening(nonce) as port:
-            network, subnet = _network(engine, stack, marks, isolated_gateway=isolated_gateway)
-            where = (network, subnet)
-            peer = ("python3", "-I", "-c", _PEER, nonce)
-            _start(engine, _spec(stack, "peer", image, marks, where, peer))
-            texts = (Path(__file__).with_name(name).read_text() for name in _PROGRAMS)
-            command = ("sh", "-c", 'python3 -I -c "$0"; python3 -I -c "$1"', *texts)
-            environment = _environment(engine, subnet, port, nonce)
-            inside = _start(engine, _spec(stack, "inside", image, marks, where, command, environment))
-            return _findings(_result(engine, inside))
-    finally:
-        remove_stack(engine, stack, keep=())
-
-
-def _labels(stack: str) -> dict[str, str]:
-    return {
-        labels.STACK: stack,
-        labels.RUN: stack,
-        labels.KIND: "probe",
-        labels.OWNER: owner(),
-        labels.EXPIRES: str(int(time.time()) + 10 * _SECONDS),
-    }
-
-
-def _network(engine: Engine, stack: str, marks: dict[str, str], *, isolated_gateway: bool) -> tuple[str, str]:
-    for subnet in subnets.candidates((), start=secrets.randbelow(4096)):
-        spec = NetworkSpec(stack, marks, subnet, internal=True, isolated_gateway=isolated_gateway)
-        with suppress(Conflict):
-            return engine.create_network(spec), subnet
-    raise TryAgain(
-        f"No subnet of {subnets.pool()} is free.",
-        cure=f"Set {subnets.VARIABLE} to another range, then try again.",
-    )
-
-
-def _spec(
-    stack: str,
-    name: str,
-    image: str,
-    marks: dict[str, str],
-    where: tuple[str, str],
-    command: tuple[str, ...],
-    environment: Mapping[str, str] | None = None,
-) -> ContainerSpec:
-    network, subnet = where
-    address = subnets.address(subnet, 2 if name == "peer" else 3)
-    return ContainerSpec(
-        name=f"{stack}-{name}",
-        image=image,
-        labels=marks,
-        attachment=Attachment(network, address, (name,)),
-        command=command,
-        environment=environment or {},
-        user="10001:10001",
-        tmpfs={"/tmp": "size=4m,nr_inodes=1k,mode=1777"},  # noqa: S108
-        limits=_LIMITS,
-    )
-
-
-def _start(engine: Engine, spec: ContainerSpec) -> str:
-    made = engine.create_container(spec)
-    engine.start(made)
-    return made
+    with _listening(nonce) as port, bench(engine, image, isolated_gateway=isolated_gateway) as place:
+        place.start("peer", ("python3", "-I", "-c", _PEER, nonce))
+        texts = (Path(__file__).with_name(name).read_text() for name in _PROGRAMS)
+        command = ("sh", "-c", 'python3 -I -c "$0"; python3 -I -c "$1"', *texts)
+        inside = place.start("inside", command, _environment(engine, place.subnet, port, nonce))
+        return _findings(_result(engine, inside))
 
 
 def _environment(engine: Engine, subnet: str, port: int, nonce: str) -> dict[str, str]:
     return {
-        "PROBE_MEMORY": str(_LIMITS.memory_bytes),
-        "PROBE_PROCESSES": str(_LIMITS.processes),
+        "PROBE_MEMORY": str(LIMITS.memory_bytes),
+        "PROBE_PROCESSES": str(LIMITS.processes),
         "PROBE_NONCE": nonce,
         "PROBE_PEER": f"{_PEER_PORT} {nonce}",
         "PROBE_TARGETS": " ".join(f"{address}:{port}" for address in _host_addresses(engine, subnet)),
@@ -181,10 +106,10 @@ def _listening(nonce: str) -> Iterator[int]:
 
 
 def _result(engine: Engine, container: str) -> Mapping[str, tuple[bool | None, str]]:
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + PROBE_SECONDS
     while (state := engine.inspect(container)).status == "running":
         if time.monotonic() > deadline:
-            raise EngineRefused(f"The probe did not end within {_SECONDS} s.", cure=_UPGRADE)
+            raise EngineRefused(f"The probe did not end within {PROBE_SECONDS} s.", cure=_UPGRADE)
         time.sleep(0.05)
     text = engine.logs(container).decode(errors="replace").strip()
     try:

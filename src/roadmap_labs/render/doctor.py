@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from roadmap_labs.verbs.doctor import Finding
+from roadmap_labs.verbs.finding import Finding
 
-_SIGNS = {True: "✓ ok     ", None: "· unknown", False: "✗ bad    "}
+_SIGNS = {True: "✓ ok     ", None: "· note   ", False: "✗ bad    "}
 _ORDER = {True: 0, None: 1, False: 2}
 
 
@@ -18,3 +18,11 @@ def page(findings: Iterable[Finding]) -> str:
         if finding.ok is not True and finding.cure:
             lines.append(f"  {'':<9}  {'':<28} {finding.cure}")
     return "\n".join(lines)
+
+
+def fitness(findings: Iterable[Finding]) -> str:
+    """The one sentence that a teacher wants of `doctor --shared`."""
+    bad = [finding.name for finding in findings if finding.ok is False]
+    if bad:
+        return f"✗ Not fit to grade strangers' code: {', '.join(bad)}"
+    return "✓ Fit to grade strangers' code, as far as can be measured from here."

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from roadmap_labs.engine.protocol import Engine, EngineFacts
 from roadmap_labs.errors import EngineUnavailable, Problem
 from roadmap_labs.stack import assembly
 from roadmap_labs.stack.assembly import Tell
+from roadmap_labs.verbs.finding import Finding
+from roadmap_labs.verbs.shared import outside
 
 _GIB = 1024**3
 _DISK_FLOOR = 5 * _GIB  # images of the first lab with their build: 1.5 GB, three times that for comfort
@@ -25,18 +27,11 @@ _MEMORY_FLOOR = 2 * _GIB
 _CLOCK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `ok` None where it could not be measured."""
+def examine(*, isolation: bool, shared: bool = False, tell: Tell) -> tuple[Finding, ...]:
+    """All findings, those of the engine first. An engine that does not answer is a finding, not an error.
 
-    name: str
-    ok: bool | None
-    seen: str
-    cure: str = ""
-
-
-def examine(*, isolation: bool, tell: Tell) -> tuple[Finding, ...]:
-    """All findings, those of the engine first. An engine that does not answer is a finding, not an error."""
+    `shared` asks whether strangers' code may be graded here: then what could not be measured is as bad as open.
+    """
     tell("looking at the engine", "")
     try:
         engine = open_engine()
@@ -47,8 +42,10 @@ def examine(*, isolation: bool, tell: Tell) -> tuple[Finding, ...]:
     if Path(facts.data_root).is_dir():
         found.append(_disk(Path(facts.data_root), "disk (engine)"))
     found += [_clock(facts), _addresses(engine), *_images(engine), _tools()]
-    if isolation:
-        found += _isolation(engine, tell)
+    if isolation or shared:
+        found += _isolation(engine, tell, crowd=shared)
+    if shared:
+        found += [replace(one, name=f"shared: {one.name}") for one in outside(facts)]
     return tuple(found)
 
 
@@ -135,20 +132,25 @@ def _tools() -> Finding:
     )
 
 
-def _isolation(engine: Engine, tell: Tell) -> list[Finding]:
-    from roadmap_labs.engine import isolation
+def _isolation(engine: Engine, tell: Tell, *, crowd: bool) -> list[Finding]:
+    from roadmap_labs.engine import crowding, isolation
 
     slug = next(iter(folders.slugs()))
     lab = shelf.load_lab(slug)
     scaffold = lab.manifest.scaffolds[0]
     if assembly.missing(engine, lab, scaffold):
-        return [
-            Finding(
-                "isolation", None, "not measured, images are missing", f"roadmap-labs images build {slug}"
-            )
-        ]
+        cure = f"roadmap-labs images build {slug}"
+        return [Finding("isolation", False if crowd else None, "not measured, images are missing", cure)]
     tell("measuring the sealed profile", "")
     image = assembly.probe_image(lab, scaffold)
-    return [
-        Finding(f"sealed: {one.name}", one.ok, one.seen, one.cure) for one in isolation.probe(engine, image)
+    found = [
+        Finding(f"sealed: {one.name}", bool(one.ok) if crowd else one.ok, one.seen, one.cure)
+        for one in isolation.probe(engine, image)
     ]
+    if crowd:
+        tell("measuring the engine beside the worst", "")
+        found += [
+            Finding(f"crowded: {one.name}", one.ok, one.seen, one.cure)
+            for one in crowding.measure(engine, image)
+        ]
+    return found

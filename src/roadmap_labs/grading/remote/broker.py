@@ -115,7 +115,7 @@ class Letters:
         except (OperationalError, OSError) as error:
             raise TryAgain(
                 f"The broker {self._where} does not answer: {_reason(error)}.",
-                cure="Is RabbitMQ up, and are name, password and vhost right?  rabbitmqctl list_users",
+                cure="Is it up, and are name, password and vhost right?",
             ) from error
 
 
