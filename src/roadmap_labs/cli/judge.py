@@ -53,6 +53,12 @@ def check(
     keep: Annotated[
         bool, typer.Option("--keep", help="Stop at the first failure and leave the system up, for a look.")
     ] = False,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report", metavar="FORMAT=PATH", help="Also this file: junit, ctrf, …", show_default=False
+        ),
+    ] = None,
 ) -> int:
     """Judge your work on a fresh, sealed copy of the whole system; the playground is left alone.
 
@@ -62,6 +68,7 @@ def check(
     from roadmap_labs.render import kept as kept_text
     from roadmap_labs.verbs import judge as verbs
 
+    reports = _reports(report)
     where = here(elsewhere)
     where = where / folder if folder else where
     number = verbs.seed_of(seed)
@@ -81,6 +88,7 @@ def check(
 
     judged = verbs.check(order, what, teller(progress), Watcher(live.started, live.judged))
     progress.clear()
+    _write(reports, what, judged.report)
     again = "" if keep else _again(what, where, solution=solution)
     code = _show(judged.report, what.lab, judged.problem, as_json=as_json, again=again)
     if judged.kept is not None:
@@ -88,6 +96,27 @@ def check(
     elif keep:
         screen.note("\nNothing failed, so nothing was kept.")
     return code
+
+
+def _reports(words: list[str] | None) -> dict[str, Path]:
+    """The files that were asked for, known before anything is judged; most runs ask for none."""
+    if not words:
+        return {}
+    from roadmap_labs.grading import reporting
+
+    return reporting.wanted(tuple(words))
+
+
+def _write(reports: dict[str, Path], what: Subject, found: Report) -> None:
+    if not reports:
+        return
+    from roadmap_labs.grading import reporting
+    from roadmap_labs.grading.exports import FORMATS
+    from roadmap_labs.model import document
+
+    book = reporting.of_one(what.lab, what.folder.resolve().name, document(found))
+    for name, file in reports.items():
+        reporting.write(file, FORMATS[name](book))
 
 
 class _Live:

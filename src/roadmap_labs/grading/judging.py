@@ -89,10 +89,11 @@ def _document(
         "lab_digest": lab_digest,
         "images": dict(images),
         "attempt": one.attempt,
-        "started_at": _utc(began),
-        "ended_at": _utc(time.time()),
+        "started_at": utc(began),
+        "ended_at": utc(time.time()),
     }
 
 
-def _utc(moment: float) -> str:
+def utc(moment: float) -> str:
+    """A moment of `time.time` as ISO 8601, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

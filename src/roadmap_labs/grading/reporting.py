@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from roadmap_labs.content import shelf
 from roadmap_labs.content.workspace import write_text_whole
@@ -14,7 +16,8 @@ from roadmap_labs.grading.batch import LEDGER, Graded
 from roadmap_labs.grading.book import Book, Person, rows
 from roadmap_labs.grading.entries import Entry
 from roadmap_labs.grading.exports import FORMATS
-from roadmap_labs.grading.ledger import Job, Ledger
+from roadmap_labs.grading.judging import utc
+from roadmap_labs.grading.ledger import Job, Ledger, State
 
 PEOPLE = "people.json"  # who handed in, as the download and the roster told when it was graded
 
@@ -59,6 +62,14 @@ def stored(out: Path) -> tuple[Book, dict[str, bool]]:
         return book_of(lab, ledger.jobs(), (), read_people(out)), ledger.rechecks()
     finally:
         ledger.close()
+
+
+def of_one(lab: shelf.Lab, name: str, result: Mapping[str, Any]) -> Book:
+    """The gradebook of a single judgement, for `check --report`."""
+    state: State = "ungraded" if result["verdict"] == "infra" else "graded"
+    ended = time.time()
+    moments = {"started_at": utc(ended - float(result["seconds"])), "ended_at": utc(ended)}
+    return book_of(lab, (Job(name, "", state, 1, {**result, **moments}),), (), {})
 
 
 def wanted(words: tuple[str, ...]) -> dict[str, Path]:
