@@ -61,7 +61,7 @@ def take_in_archive(file: Path, own_folders: Collection[str] = ()) -> Submission
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
                 struct.error) as error:  # fmt: skip
             raise refused(f"the archive can't be read: {shown(str(error))}") from error
-    return submission_of(_unwrapped(intake.whole(), own_folders))
+    return submission_of(unwrapped(intake.whole(), own_folders))
 
 
 def take_in_tar(content: bytes) -> Submission:
@@ -156,7 +156,8 @@ def _kind_of(entry: tarfile.TarInfo) -> str:
     return "hard link" if entry.islnk() else "special file"
 
 
-def _unwrapped(files: Iterable[File], own_folders: Collection[str]) -> tuple[File, ...]:
+def unwrapped(files: Iterable[File], own_folders: Collection[str]) -> tuple[File, ...]:
+    """The same files without the one folder around all of them, if there is one that is not of the work itself."""
     files = tuple(files)
     tops = {file.path.partition("/")[0] for file in files}
     if len(tops) != 1 or tops & set(own_folders) or any("/" not in file.path for file in files):
