@@ -26,6 +26,12 @@ def chosen(slug: str | None, *, every: bool, stale: bool) -> tuple[str, ...]:
     return tuple(row.slug for row in proof.standings() if every or row.state != "proven")
 
 
+def expected_seconds(slug: str) -> float:
+    """How long a proof will take, going by the last one; ten minutes where there was none."""
+    last = proofs.read(shelf.load_lab(slug).folder)
+    return float(last["seconds"]) if last else 600.0
+
+
 def run(wish: Wish, told: Told | None = None) -> tuple[Proving, Path | None]:
     """Prove; returns how it went and the file of the proof, where one was written.
 

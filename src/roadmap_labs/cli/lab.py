@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,6 +86,12 @@ def prove(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the stack of a run that refutes the lab up, for a look.")
     ] = False,
+    minutes: Annotated[
+        int,
+        typer.Option(
+            "--minutes", min=0, help="Begin no lab that would take longer than is left; 0: no limit."
+        ),
+    ] = 0,
     as_json: AsJson = False,
 ) -> int:
     """Prove a lab: the starter fails where it must, the solution passes, every mutant is caught where it says.
@@ -103,7 +110,11 @@ def prove(
         )
     documents = []
     code = 0
+    began = time.monotonic()
     for slug in slugs:
+        if minutes and time.monotonic() - began + proving.expected_seconds(slug) > minutes * 60:
+            screen.note(f"Not proven for want of time:  roadmap-labs lab prove {slug}")
+            continue
         wish = Wish(slug, tuple(mutant or ()), repeat, repeat_mutants, load, jobs, whole, keep, time_factor())
         progress = screen.Progress()
         if len(slugs) > 1 and not as_json:
