@@ -31,6 +31,12 @@ class Rabbit:
     def url(self) -> str:
         return f"amqp://lab:lab@127.0.0.1:{self.port}/lab"
 
+    @property
+    def inner_url(self) -> str:
+        """The same broker by its own address, which other containers' networks reach, too."""
+        address = _docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name).strip()
+        return f"amqp://lab:lab@{address}:5672/lab"
+
     def kill(self) -> None:
         """End it as a power cut would."""
         _docker("kill", "--signal", "KILL", self.name)
@@ -69,5 +75,5 @@ def rabbit() -> Iterator[Rabbit]:
         engine.close()
 
 
-def _docker(*words: str) -> None:
-    subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60)
+def _docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60, text=True).stdout

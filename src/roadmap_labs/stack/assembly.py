@@ -71,10 +71,12 @@ def seeds(lab: Lab, refs: Mapping[str, str]) -> dict[str, tuple[str, Path]]:
 
 
 def missing(engine: Engine, lab: Lab, scaffold: str | None) -> tuple[str, ...]:
-    """The images of a lab that this engine lacks, by reference."""
+    """The images of a lab that this engine lacks, by reference; the one below all others, too: it carries files in."""
     tags = {name: images.recipe_tag(recipe) for name, recipe in recipes(lab, scaffold).items()}
     baked = [images.baked_tag(ref, seed, lab.slug, name) for name, (ref, seed) in seeds(lab, tags).items()]
-    return tuple(tag for tag in dict.fromkeys([*tags.values(), *baked]) if engine.image(tag) is None)
+    return tuple(
+        tag for tag in dict.fromkeys([images.BASE, *tags.values(), *baked]) if engine.image(tag) is None
+    )
 
 
 def own_parts(lab: Lab, submission: Submission) -> dict[str, Submission]:
@@ -98,6 +100,7 @@ def gather(engine: Engine, lab: Lab, scaffold: str, submission: Submission, tell
     if lacking:
         names = ", ".join(ref.removeprefix("roadmap-labs/").partition(":")[0] for ref in lacking)
         tell(f"images: building {names} (once, takes a minute or two)", "")
+        images.ensure_base(engine, lambda line: tell("", line))
         images.ensure_many(engine, wanted.values(), lambda line: tell("", line))
         for name, (ref, seed) in baked.items():
             images.bake(engine, ref, seed, lab.slug, name, lambda line: tell("", line))

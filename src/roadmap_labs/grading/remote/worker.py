@@ -28,7 +28,7 @@ from roadmap_labs.grading.judging import Bench, bench, given_up, judged
 from roadmap_labs.grading.remote import broker
 from roadmap_labs.grading.remote.client import Coordinator, HandedOut
 
-_REST_SECONDS = 10.0  # after a submission was given back, so that another host gets it
+_REST_SECONDS = 10.0  # after a fault of this host's, so that another one gets the submission
 _SLOTS_PER_CORE = 3
 _MIB_PER_SLOT = {"small": 2048, "large": 8192}
 
@@ -116,6 +116,8 @@ def _grade(
     taken = coordinator.hand_in(claimed, result)
     watchdog.done()
     told(f"{job}: {result['verdict']}, {time.monotonic() - began:.0f} s{'' if taken else ' (came too late)'}")
+    if result["verdict"] == "infra":
+        time.sleep(_REST_SECONDS)
 
 
 def _judged(
