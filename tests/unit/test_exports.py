@@ -161,6 +161,14 @@ def test_no_second_workflow_command_can_begin() -> None:
     assert all(line.count("::") == 2 or "%3A" in line for line in lines)
 
 
+def test_an_annotation_says_nothing_of_what_nobody_expected() -> None:
+    refused = {**_check("t1_a", "error", message="refused: a link"), "expected": "", "observed": ""}
+    book = Book(
+        "toy", "Toy", 5.0, {"t1_a": "Does t1_a"}, (Row("anna", "graded", Person(), _result("anna", refused)),)
+    )
+    assert FORMATS["github"](book).decode() == "::error title=anna%3A Does t1_a::refused: a link\n"
+
+
 def test_markdown_is_one_table_in_which_nothing_is_marked_up() -> None:
     told = FORMATS["markdown"](_book(*EVIL)).decode()
     assert "<script" not in told

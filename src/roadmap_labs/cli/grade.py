@@ -18,6 +18,7 @@ from roadmap_labs.errors import EngineRefused, NotFound, WrongUse
 
 if TYPE_CHECKING:
     from roadmap_labs.grading.batch import Told
+    from roadmap_labs.grading.book import Book
     from roadmap_labs.grading.work import JobBackend
 
 Broker = Annotated[
@@ -76,6 +77,7 @@ def grade(
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where workers reach this command.")
     ] = "127.0.0.1:8377",
     token_file: TokenFile = None,
+    as_json: AsJson = False,
 ) -> int:
     """Grade a folder of submissions; stopped or killed, the same command goes on where it was.
 
@@ -98,18 +100,20 @@ def grade(
         allow_dockerfile,
         time_factor(),
     )
-    progress = screen.Progress()
+    progress = screen.Progress(quiet=as_json)
     others = _workers(backend, lab, out, broker, listen, token_file)
-    graded = batch.grade(wish, _told(progress), others)
+    graded = batch.grade(wish, _told(progress, quiet=as_json), others)
     progress.clear()
     kept = reporting.keep_people(out, graded, people)
     found = reporting.book_of(graded.lab, graded.jobs, graded.entries, kept)
     for name, file in {"csv": out / "gradebook.csv", **reports}.items():
         reporting.write(file, FORMATS[name](found))
-    screen.out(
-        "\n" + text.overview(found, book.overview(found), graded.rechecks, screen.paint_for(sys.stdout))
-    )
-    screen.out(f"\nGradebook: {screen.from_here(out / 'gradebook.csv')} · {graded.seconds:.0f} s")
+    if as_json:
+        screen.out_json(_overview_document(found, graded.rechecks))
+    else:
+        seen = book.overview(found)
+        screen.out("\n" + text.overview(found, seen, graded.rechecks, screen.paint_for(sys.stdout)))
+        screen.out(f"\nGradebook: {screen.from_here(out / 'gradebook.csv')} · {graded.seconds:.0f} s")
     return EngineRefused.exit_code if any(row.state == "ungraded" for row in found.rows) else 0
 
 
@@ -127,8 +131,6 @@ def report(
 
     Examples:  roadmap-labs report grades   ·   roadmap-labs report grades --format moodle --to moodle.csv
     """
-    from dataclasses import asdict
-
     from roadmap_labs.grading import book, reporting
     from roadmap_labs.grading.exports import FORMATS
     from roadmap_labs.render import grading as text
@@ -141,14 +143,20 @@ def report(
         else:
             sys.stdout.buffer.write(content)
         return 0
-    seen = book.overview(found)
     if as_json:
-        screen.out_json(
-            {"schema": "roadmap-labs.overview/v1", "lab": found.lab, "rechecks": rechecks, **asdict(seen)}
-        )
+        screen.out_json(_overview_document(found, rechecks))
     else:
-        screen.out(text.overview(found, seen, rechecks, screen.paint_for(sys.stdout)))
+        screen.out(text.overview(found, book.overview(found), rechecks, screen.paint_for(sys.stdout)))
     return 0
+
+
+def _overview_document(found: Book, rechecks: Mapping[str, bool]) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from roadmap_labs.grading import book
+
+    seen = asdict(book.overview(found))
+    return {"schema": "roadmap-labs.overview/v1", "lab": found.lab, "rechecks": dict(rechecks), **seen}
 
 
 def worker(
@@ -264,8 +272,8 @@ def _part(word: str) -> float:
     return part
 
 
-def _told(progress: screen.Progress) -> Told:
-    """Who is told: one line a submission on stdout, and on a terminal how far it is."""
+def _told(progress: screen.Progress, *, quiet: bool) -> Told:
+    """Who is told: one line a submission on stdout, and on a terminal how far it is; nobody where it is quiet."""
     from roadmap_labs.grading.batch import Told
     from roadmap_labs.render import grading as text
 
@@ -295,6 +303,8 @@ def _told(progress: screen.Progress) -> Told:
         if after != "waiting":
             state["done"] += 1
             verdicts[str(result["verdict"]) if after == "graded" else after] += 1
+        if quiet:
+            return
         progress.clear()
         screen.out(text.line(id_, result, after, screen.paint_for(sys.stdout)))
         show()

@@ -45,6 +45,7 @@ class Paper:
         self.code = 0
         self.rewritten: list[tuple[str, bytes | None]] = []
         self.broke = False
+        self.crowded: dict[str, RoleBroke] = {}
         self.raised: list[bool] = []
 
     def _inside(self, container: str, command: tuple[str, ...], *, seconds: float) -> ExecResult:
@@ -64,6 +65,9 @@ class Paper:
     ) -> Any:
         self.commands.append((role, *command))
         return (None if self.code else 0), b"said"
+
+    def crowded_roles(self) -> dict[str, RoleBroke]:
+        return self.crowded
 
     def drop(self, name: str) -> None:
         self.replicas.pop(name)
@@ -133,6 +137,15 @@ def test_a_command_inside_has_a_limit_of_its_own(desk: Desk, paper: Paper) -> No
     assert paper.commands == [("n", "timeout", "-k", "1", "5.0", "ops/promote.sh")]
     paper.code = 124
     assert desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})["exit_code"] is None
+
+
+def test_a_command_that_finds_no_room_for_its_process_is_the_learners_fault(desk: Desk, paper: Paper) -> None:
+    paper.code = 125
+    assert desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})["exit_code"] == 125
+    paper.crowded = {"node-1": RoleBroke("L-PIDS", "node-1 runs 64 processes and threads.")}
+    with pytest.raises(Refusal) as refusal:
+        desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})
+    assert refusal.value.error["code"] == "L-PIDS"
 
 
 def test_nothing_is_run_inside_an_image_that_may_be_the_learners(desk: Desk) -> None:

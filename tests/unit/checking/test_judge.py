@@ -49,6 +49,9 @@ class PaperStack:
         self.asked: list[Mapping[str, str]] = []
         self.broke: RoleBroke | None = None
         self.dead: list[RoleBroke] = []
+        self.looks_before_death = 0
+        self.crowded: dict[str, RoleBroke] = {}
+        self.replicas: dict[str, Any] = {"toy-1": "t"}
 
     def up(self) -> None:
         pass
@@ -63,11 +66,18 @@ class PaperStack:
             Replica(f"{name}-{n}", "c", Door("127.0.0.1", 1), "10.0.0.9", {}) for n in range(1, count + 1)
         )
 
+    def crowded_roles(self) -> dict[str, RoleBroke]:
+        return self.crowded
+
     def ended_roles(self) -> dict[str, RoleBroke]:
+        if self.dead and self.looks_before_death:
+            self.looks_before_death -= 1
+            return {}
         return {f"toy-{number}": broke for number, broke in enumerate(self.dead, 1)}
 
     def drop(self, name: str) -> None:
-        self.dead.pop(int(name.partition("-")[2]) - 1)
+        if self.crowded.pop(name, None) is None:
+            self.dead.pop(int(name.partition("-")[2]) - 1)
 
     def down(self) -> None:
         self.downs += 1
@@ -232,6 +242,44 @@ def test_a_role_that_died_explains_the_failure(lab: Callable[[str], Lab]) -> Non
     )
     assert _outcomes(report) == ["error", "pass", "pass"]
     assert report.results[0].code == "L-OOM"
+
+
+_HANGS_UP = '''
+    from roadmap_labs.harness.verdicts import LearnerBroke
+
+    def test_t1_a():
+        """A"""
+        raise LearnerBroke("L-PORT", "The connection was closed.")
+
+    def test_t1_b():
+        """B"""
+
+    def test_t1_c():
+        """C"""
+    '''
+
+
+def test_a_role_that_is_just_dying_is_waited_for(lab: Callable[[str], Lab]) -> None:
+    stack = PaperStack()
+    stack.dead, stack.looks_before_death = [RoleBroke("L-EXIT", "toy-1 was ended by signal 9.")], 3
+    report, _, _ = _judge(lab(_HANGS_UP), stack)
+    assert _outcomes(report) == ["error", "pass", "pass"]
+    assert report.results[0].code == "L-EXIT"
+
+
+def test_a_role_that_hung_up_and_lives_on_stays_what_it_was(lab: Callable[[str], Lab]) -> None:
+    report, _, _ = _judge(lab(_HANGS_UP), PaperStack())
+    assert _codes(report.results) == ["L-PORT", "", ""]
+
+
+def test_a_role_with_too_many_processes_explains_its_silence_and_is_gone_for_the_next(
+    lab: Callable[[str], Lab],
+) -> None:
+    stack = PaperStack()
+    stack.crowded = {"toy-1": RoleBroke("L-PIDS", "toy-1 runs 128 processes and threads.")}
+    report, _, _ = _judge(lab(_HANGS_UP), stack)
+    assert _codes(report.results) == ["L-PIDS", "", ""]
+    assert stack.crowded == {}
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,9 @@ class Stage(PaperStack):
         self.replicas.pop(name)
         self.engine.calls.append(f"remove {self.containers.pop(name)}")
 
+    def crowded_roles(self) -> dict[str, RoleBroke]:
+        return {}
+
     def ended_roles(self) -> dict[str, RoleBroke]:
         gone = [name for name in self.replicas if self.engine.status[self.containers[name]] == "exited"]
         return {name: RoleBroke("L-EXIT", f"{name} exited.") for name in gone}

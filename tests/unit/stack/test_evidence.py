@@ -68,6 +68,32 @@ def test_an_end_is_named(changes: dict[str, object], code: str, words: str) -> N
     assert broke.observed == "boom"
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("OSError: [Errno 28] No space left on device", "L-DISK", "64m in /tmp"),
+        ("Error: ENOSPC: no space left on device, write", "L-DISK", "16k files"),
+        ("accept4: too many open files", "L-EXIT", "1024 open files"),
+        ("RuntimeError: can't start new thread", "L-PIDS", "128 processes and threads"),
+        ("sh: 1: Cannot fork: Resource temporarily unavailable", "L-PIDS", "128 processes and threads"),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "L-EXIT", "exited with code 1"),
+    ],
+)
+def test_a_limit_that_a_program_died_of_is_named(line: str, code: str, words: str) -> None:
+    state = _state(exit_code=1)
+    broke = evidence.ended("shop-1", state, Limits(), (line,), "during this check", {"/tmp": "64m"})
+    assert broke is not None
+    assert broke.code == code
+    assert words in broke.message
+
+
+def test_as_many_processes_as_may_be_explain_silence() -> None:
+    broke = evidence.crowded("shop-1", 128, Limits())
+    assert broke is not None
+    assert (broke.code, "at most 128" in broke.expected) == ("L-PIDS", True)
+    assert evidence.crowded("shop-1", 127, Limits()) is None
+
+
 def test_a_running_role_has_not_ended() -> None:
     assert evidence.ended("shop-1", _state(status="running"), Limits(), (), "") is None
 

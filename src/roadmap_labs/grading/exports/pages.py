@@ -19,9 +19,8 @@ def github(book: Book) -> bytes:
         for check in row.checks:
             if check["outcome"] in ("fail", "error") and len(lines) < _MOST_ANNOTATIONS:
                 title = for_workflow(f"{row.id}: {check['title']}", is_property=True)
-                told = for_workflow(
-                    f"{check['message']} Expected {check['expected']}, saw {check['observed']}."
-                )
+                seen = f" Expected {check['expected']}, saw {check['observed']}." if check["expected"] else ""
+                told = for_workflow(f"{check['message']}{seen}")
                 lines.append(f"::error title={title}::{told}")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
