@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from roadmap_labs.content import shelf
+from roadmap_labs.engine.probing import Finding
 from roadmap_labs.errors import EngineUnavailable
 from roadmap_labs.model import CheckResult, Report
 from roadmap_labs.render import doctor, report
 from roadmap_labs.render import shelf as shelf_text
-from roadmap_labs.verbs.finding import Finding
 
 LAB = shelf.load_lab("redis-caching")
 FIRST, SECOND, THIRD = LAB.checks[:3]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from roadmap_labs.engine.probing import Finding
 from roadmap_labs.engine.protocol import EngineFacts
 from roadmap_labs.render import doctor
 from roadmap_labs.verbs import shared
-from roadmap_labs.verbs.finding import Finding
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ _FIRST_INDEX = 2
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it is closed (None: not measured), what was seen, what helps."""
+    """One thing that was looked at: whether it is well (None: not measured), what was seen, what helps."""
 
     name: str
     ok: bool | None

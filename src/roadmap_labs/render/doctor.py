@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from roadmap_labs.verbs.finding import Finding
+from roadmap_labs.verbs.doctor import Finding
 
 _SIGNS = {True: "✓ ok     ", None: "· note   ", False: "✗ bad    "}
 _ORDER = {True: 0, None: 1, False: 2}

@@ -14,12 +14,14 @@ from roadmap_labs import places
 from roadmap_labs.content import folders, shelf
 from roadmap_labs.engine import labels, subnets
 from roadmap_labs.engine.docker_engine import open_engine
+from roadmap_labs.engine.probing import Finding
 from roadmap_labs.engine.protocol import Engine, EngineFacts
 from roadmap_labs.errors import EngineUnavailable, Problem
 from roadmap_labs.stack import assembly
 from roadmap_labs.stack.assembly import Tell
-from roadmap_labs.verbs.finding import Finding
 from roadmap_labs.verbs.shared import outside
+
+__all__ = ["Finding", "examine", "exit_code"]
 
 _GIB = 1024**3
 _DISK_FLOOR = 5 * _GIB  # images of the first lab with their build: 1.5 GB, three times that for comfort
@@ -144,13 +146,10 @@ def _isolation(engine: Engine, tell: Tell, *, crowd: bool) -> list[Finding]:
     tell("measuring the sealed profile", "")
     image = assembly.probe_image(lab, scaffold)
     found = [
-        Finding(f"sealed: {one.name}", bool(one.ok) if crowd else one.ok, one.seen, one.cure)
+        replace(one, name=f"sealed: {one.name}", ok=bool(one.ok) if crowd else one.ok)
         for one in isolation.probe(engine, image)
     ]
     if crowd:
         tell("measuring the engine beside the worst", "")
-        found += [
-            Finding(f"crowded: {one.name}", one.ok, one.seen, one.cure)
-            for one in crowding.measure(engine, image)
-        ]
+        found += [replace(one, name=f"crowded: {one.name}") for one in crowding.measure(engine, image)]
     return found

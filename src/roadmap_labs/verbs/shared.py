@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from roadmap_labs.engine.probing import Finding
 from roadmap_labs.engine.protocol import EngineFacts
-from roadmap_labs.verbs.finding import Finding
 
 _CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 _GROUPS = Path("/etc/group")
