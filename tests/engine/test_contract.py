@@ -42,6 +42,7 @@ def engine(request: pytest.FixtureRequest, stack: str) -> Iterator[Engine]:
     fake.programs = {
         f"{stack}-prints": Program(b"first\nsecond\nthird\n", exit_code=3),
         f"{stack}-hungry": Program(exit_code=137, out_of_memory=True),
+        f"{stack}-crowd": Program(processes=6),
     }
     fake.answers = lambda spec, command: ExecResult(4, b"to stdout and stderr\n")
     fake.failing_builds = {f"roadmap-labs/{stack}:broken": ("the last words",)}
@@ -182,6 +183,20 @@ def test_program_that_takes_too_much_memory_is_named(engine: Engine, stack: str)
     one = engine.create_container(spec(stack, "hungry", eat))
     engine.start(one)
     assert until(engine, one, lambda state: state.status == "exited").out_of_memory
+
+
+def test_processes_of_a_container_are_counted(engine: Engine, stack: str) -> None:
+    crowd = ("sh", "-c", "for n in 1 2 3 4; do sleep 60 & done; wait")
+    one = engine.create_container(spec(stack, "crowd", crowd))
+    assert engine.processes(one) == 0
+    engine.start(one)
+    deadline = time.monotonic() + 20
+    while engine.processes(one) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.03)
+    engine.kill(one)
+    until(engine, one, lambda state: state.status == "exited")
+    assert engine.processes(one) == 0
 
 
 def test_command_inside_answers(engine: Engine, stack: str) -> None:

@@ -34,6 +34,9 @@ _STACK_SECONDS = 180.0
 _DESK = "roadmap-labs-desk-"
 # Outcomes for which a role that ended by itself is the better explanation.
 _EXPLAINED_BY_AN_END = frozenset(("fail", "error", "infra"))
+# Codes of an answer that did not come, or not whole; the latter perhaps because the program is just dying.
+_HUNG_UP = frozenset(("L-PORT", "L-HTTP"))
+_SILENT = _HUNG_UP | {"L-TIME"}
 
 
 def keep_nothing(result: CheckResult) -> bool:
@@ -211,7 +214,8 @@ class _Run:
 
     def _verdict(self, check: str, result: CheckResult | None) -> tuple[CheckResult, ...] | None:
         if result is not None:
-            result = _explained(result, self.desk.ended_roles())
+            broken = self.desk.broken_roles(silent=result.code in _SILENT, hung_up=result.code in _HUNG_UP)
+            result = _explained(result, broken)
             self.ledger.replace(result)
             self.outcomes.tell(check, result.outcome)
             self.kept = self.order.keep(result)

@@ -147,6 +147,12 @@ class DockerEngine:
         with self._call(f"inspect container {container[:12]}", _LOOK) as client:
             return reading.container(client.inspect_container(container))
 
+    def processes(self, container: str) -> int:
+        with self._call(f"count the processes of container {container[:12]}", _LOOK) as client:
+            # Without one-shot the engine waits a second, to compare two looks at the CPU.
+            counted = client.stats(container, stream=False, one_shot=self._api_at_least(1, 41) or None)
+        return int((counted.get("pids_stats") or {}).get("current") or 0)
+
     def put_archive(self, container: str, path: str, archive: bytes) -> None:
         with self._call(f"copy files to container {container[:12]}", _ARCHIVE) as client:
             client.put_archive(container, path, archive)
@@ -291,7 +297,8 @@ class DockerEngine:
 # for such a one. Whoever must have it gone asks three times (engine/sweep.py).
 _LET_GO: Mapping[Kind, float] = {"container": 60, "network": 5, "volume": 5, "image": 0}
 _LETTING_GO: Mapping[Kind, tuple[str, ...]] = {
-    "container": ("already in progress", "device or resource busy"),
+    # The last is what a container says whose many processes take longer than ten seconds to die.
+    "container": ("already in progress", "device or resource busy", "did not receive an exit event"),
     "network": ("active endpoints",),
     "volume": ("in use",),
 }

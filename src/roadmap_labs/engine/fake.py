@@ -148,6 +148,12 @@ class FakeEngine:
         with self._lock:
             return self._container(container).state
 
+    def processes(self, container: str) -> int:
+        with self._lock:
+            one = self._container(container)
+            runs = one.state.status in ("running", "paused")
+            return self.programs.get(one.spec.name, Program()).processes if runs else 0
+
     def put_archive(self, container: str, path: str, archive: bytes) -> None:
         with self._lock:
             self._container(container).archives.append((path, archive))

@@ -44,6 +44,7 @@ class Program:
     output: bytes = b""
     exit_code: int | None = None
     out_of_memory: bool = False
+    processes: int = 1  # while it runs
 
 
 @dataclass

@@ -212,6 +212,9 @@ class Engine(Protocol):
 
     def inspect(self, container: str) -> ContainerState: ...
 
+    def processes(self, container: str) -> int:
+        """How many processes and threads it runs now; 0 where it does not run."""
+
     def put_archive(self, container: str, path: str, archive: bytes) -> None:
         """Unpack an uncompressed tar into a container that never ran."""
 

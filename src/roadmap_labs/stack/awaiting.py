@@ -74,7 +74,8 @@ def raise_if_ended(engine: Engine, plan: RolePlan, name: str, container: str, mo
     """Raise what the end of a role's container says, if it has ended."""
     state = engine.inspect(container)
     if state.status in _ENDED:
-        broke = evidence.ended(name, state, plan.limits, evidence.log_lines(engine, container), moment)
+        lines = evidence.log_lines(engine, container)
+        broke = evidence.ended(name, state, plan.limits, lines, moment, plan.scratch)
         if broke is not None:
             raise broke
 
@@ -82,7 +83,13 @@ def raise_if_ended(engine: Engine, plan: RolePlan, name: str, container: str, mo
 def why_silent(
     engine: Engine, seat: Seat, plan: RolePlan, name: str, container: str, *, image: str
 ) -> RoleBroke:
-    """Why a role that runs does not answer: it listens elsewhere, or it is too late. `image` is for the look."""
+    """Why a role that runs does not answer: too many processes, it listens elsewhere, it is too late.
+
+    `image` is for the look at its sockets.
+    """
+    crowd = evidence.crowded(name, engine.processes(container), plan.limits)
+    if crowd is not None:
+        return crowd
     seen = evidence.look_at_sockets(engine, seat, container, image)
     broke = evidence.nothing_listens(name, plan.role.port, seen)
     if broke.code == "L-PORT":

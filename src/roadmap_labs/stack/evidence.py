@@ -6,6 +6,7 @@ that shares only its network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roadmap_labs.engine.protocol import ContainerSpec, ContainerState, Engine, Limits, Missing
@@ -50,9 +51,17 @@ def log_lines(engine: Engine, container: str, count: int = 6) -> tuple[str, ...]
 
 
 def ended(
-    name: str, state: ContainerState, limits: Limits, lines: tuple[str, ...], moment: str
+    name: str,
+    state: ContainerState,
+    limits: Limits,
+    lines: tuple[str, ...],
+    moment: str,
+    scratch: Mapping[str, str] | None = None,
 ) -> RoleBroke | None:
-    """What an ended container says: out of memory, a signal, an exit code; None where it still runs."""
+    """What an ended container says: out of memory, a signal, an exit code; None where it still runs.
+
+    `scratch` are the folders that it may write, with their sizes.
+    """
     if state.status in ("running", "paused", "created", "restarting"):
         return None
     shown = "\n".join(lines) or "(it printed nothing)"
@@ -66,8 +75,42 @@ def ended(
         )
     code = state.exit_code
     how = f"was ended by signal {code - 128}" if code > 128 else f"exited with code {code}"
+    limit_code, limit = _limit_met(shown, limits, scratch or {})
+    met = f", at its limit of {limit}" if limit else ""
     return RoleBroke(
-        "L-EXIT", f"{name} {how} {moment}.", expected="a process that keeps running", observed=shown
+        limit_code or "L-EXIT",
+        f"{name} {how} {moment}{met}.",
+        expected=f"at most {limit}" if limit else "a process that keeps running",
+        observed=shown,
+    )
+
+
+def _limit_met(last_words: str, limits: Limits, scratch: Mapping[str, str]) -> tuple[str, str]:
+    """The limit that a program's last words complain of, with its code; the words are errno(3)'s in many languages.
+
+    A container that has ended has no counters any more. A program that lies here only changes the name of its failure.
+    """
+    said = last_words.lower()
+    if "no space left on device" in said and scratch:
+        room = ", ".join(f"{size} in {folder}" for folder, size in scratch.items())
+        return "L-DISK", f"{room} (and 16k files)"
+    if "too many open files" in said:
+        return "L-EXIT", f"{limits.open_files} open files"
+    # Of a socket, "temporarily unavailable" says something else.
+    if "can't start new thread" in said or ("fork" in said and "temporarily unavailable" in said):
+        return "L-PIDS", f"{limits.processes} processes and threads"
+    return "", ""
+
+
+def crowded(name: str, processes: int, limits: Limits) -> RoleBroke | None:
+    """What a container that runs as many processes as it may says of its failure; None where there is room."""
+    if processes < limits.processes:
+        return None
+    return RoleBroke(
+        "L-PIDS",
+        f"{name} runs {processes} processes and threads, which is its limit; nothing more can begin there.",
+        expected=f"at most {limits.processes} processes and threads",
+        observed=f"{processes} of them",
     )
 
 

@@ -18,7 +18,7 @@ from roadmap_labs.content.manifest import role_of
 from roadmap_labs.content.submission import Submission
 from roadmap_labs.engine.protocol import Attachment, Conflict, ContainerSpec, Engine, FolderMount, VolumeMount
 from roadmap_labs.engine.sweep import remove_stack
-from roadmap_labs.stack import awaiting, ready, specs
+from roadmap_labs.stack import awaiting, evidence, ready, specs
 from roadmap_labs.stack.delivery import LearnersFiles
 from roadmap_labs.stack.evidence import RoleBroke
 from roadmap_labs.stack.network import (
@@ -298,6 +298,16 @@ class Stack:
                 awaiting.raise_if_ended(self.engine, plan, name, replica.container, "during this check")
             except RoleBroke as broke:
                 found[name] = broke
+        return found
+
+    def crowded_roles(self) -> dict[str, RoleBroke]:
+        """What every replica that runs as many processes as it may says of its failure, by its name."""
+        found = {}
+        for name, replica in list(self.replicas.items()):
+            count = self.engine.processes(replica.container)
+            crowd = evidence.crowded(name, count, self.roles[role_of(name)].limits)
+            if crowd is not None:
+                found[name] = crowd
         return found
 
     # -- disturbances: what stack/disturbing.py needs and only a stack can do -----------------------------------

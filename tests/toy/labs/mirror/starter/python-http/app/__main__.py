@@ -1,0 +1,5 @@
+"""Starts the mirror."""
+
+from app.mirror import serve
+
+serve()
