@@ -232,9 +232,9 @@ ROWS: tuple[Row, ...] = (
     Row(
         37,
         "opens ten thousand sockets",
-        (CORPUS,),
-        "Redis takes 900 clients and a role may open 1024 files: who holds all 900 keeps the checks out, and that is "
-        "I-CHECKER and ungraded, not L-SVC (redis has no place that is kept for the checks, as PostgreSQL has)",
+        (CORPUS, "tests/unit/harness/test_resp.py::test_a_server_that_somebody_took_is_the_learners_doing"),
+        "Redis takes 900 clients and a role may open 1024 files: who holds all 900 keeps the checks out, and is told "
+        "L-SVC (redis has no place that is kept for the checks, as PostgreSQL has)",
     ),
     Row(38, "ignores every signal and leaves zombies", (CORPUS,)),
     Row(39, "a segmentation fault that would like a core", (CORPUS, _HOST)),
@@ -257,8 +257,8 @@ ROWS: tuple[Row, ...] = (
             f"{_REAL}::test_a_lock_that_is_held_is_the_learners",
             f"{_REAL}::test_a_sort_of_ten_gigabytes_ends_at_the_servers_limit",
         ),
-        "the endless script ends as I-CHECKER and the lock as I-STATE, ungraded after three attempts: never a pass, no "
-        "a zero, but L-SVC is what should be said; only the harness can tell (Redis: BUSY; PostgreSQL: who blocks). "
+        "the lock ends as I-STATE, ungraded after three attempts: never a pass, nor a zero, but L-SVC is what should "
+        "be said; only the harness can tell (PostgreSQL: who blocks). "
         "A million messages are not tried: the broker's memory watermark stops them, tests/engine/test_broker.py",
     ),
     Row(43, "asks the server for what only its owner may", (CORPUS,)),

@@ -22,6 +22,10 @@ MAX_NESTING = 8
 SECONDS = 15.0
 
 
+# What a server says to everybody that one client has taken it from: a script that does not end, all its connections.
+_TAKEN = ("BUSY ", "ERR max number of clients reached")
+
+
 class Refused(Exception):
     """The server answered with an error line."""
 
@@ -55,12 +59,22 @@ class Line:
             try:
                 self.socket.settimeout(within)
                 self.socket.sendall(b"".join(pack(command) for command in commands))
-                return [self._reply(deadline, 0) for _ in commands]
+                replies = [self._reply(deadline, 0) for _ in commands]
             except OSError as error:
                 self.close()
                 raise LabFault(
                     f"{self.name} does not answer the checks: {error or 'time is up'}.", code="I-STATE"
                 ) from None
+        for reply in replies:
+            if isinstance(reply, Refused) and str(reply).startswith(_TAKEN):
+                raise LearnerBroke(
+                    "L-SVC",
+                    f"{self.name} answers nobody any more, because of what your service asked of it.",
+                    "a server that answers other clients, too",
+                    str(reply),
+                    f"roadmap-labs logs {self.name}",
+                )
+        return replies
 
     def close(self) -> None:
         """End the connection; whoever reads from it is woken."""

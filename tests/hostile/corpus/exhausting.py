@@ -197,8 +197,7 @@ LOG_FLOOD = Hostile(
 DISK_FILL = Hostile(35, "fills-all-it-can", main=_FILLS, outcomes=_ALL_PASS)
 SPIN = Hostile(36, "spins", main=_SPINS, outcomes=_ALL_PASS)
 SERVICE_HOG = Hostile(42, "a-script-without-end", "error", "L-SVC", ("redis",), _HOGS_REDIS,
-                      outcomes={FIRST: "pass", STRANGER: "pass"},
-                      known_gap="the harness takes Redis' BUSY for a crash of the check, see row 42")  # fmt: skip
+                      outcomes={FIRST: "pass", STRANGER: "pass"})  # fmt: skip
 DNS_FLOOD = Hostile(79, "floods-the-resolver", main=_DNS_FLOOD, outcomes=_ALL_PASS)
 
 ROWS = (
