@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadmap_labs.errors import TryAgain
-from roadmap_labs.grading.remote.broker import Letters
+from roadmap_labs.grading.remote.broker import Letters, Stuck
 from roadmap_labs.grading.remote.claims import LOST_SECONDS, Claims
 from roadmap_labs.grading.remote.coordinator import listening
 from roadmap_labs.grading.work import Work
@@ -55,10 +55,11 @@ class _Post:
                 self._claims.post_again(overdue)  # in no queue: the broker has dropped the message
             for job in self._claims.to_post():
                 self._post(job)
+        except Stuck as problem:
+            self._claims.work.tell(f"{problem.message} It is made anew.")
+            self._renew()
         except TryAgain as problem:
-            if not self._silent:
-                self._claims.work.tell(f"{problem.message} Trying again.")
-            self._silent = True
+            self._say_once(problem)
         else:
             self._silent = False
         return bool(self._claims.work.waiting() or self._claims.work.running())
@@ -70,6 +71,18 @@ class _Post:
         except TryAgain:
             self._claims.post_again([job])
             raise
+
+    def _renew(self) -> None:
+        try:
+            self._letters.renew()
+        except TryAgain as problem:
+            self._say_once(problem)
+        self._claims.post_again(self._claims.work.waiting())
+
+    def _say_once(self, problem: TryAgain) -> None:
+        if not self._silent:
+            self._claims.work.tell(f"{problem.message} Trying again.")
+        self._silent = True
 
     def take_back(self) -> None:
         """No message of a batch that ends early stays; where the broker is gone, workers find out by asking."""

@@ -24,7 +24,8 @@ MOST_DELIVERIES = 3
 _LARGE_MIB = 2048
 _MOST_SECONDS = 2 * 60 * 60  # that a worker may have a message
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_PUBLISHING = {"max_retries": 3, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 2}
+_CONFIRM_SECONDS = 10.0
+_PUBLISHING = {"max_retries": 1, "interval_start": 0.2}
 
 
 def queue_name(architecture: str, size: str) -> str:
@@ -72,6 +73,10 @@ def application(url: str, queues: Iterable[str]) -> Celery:
     return app
 
 
+class Stuck(TryAgain):
+    """The broker answers, but this queue takes no message."""
+
+
 class Letters:
     """One queue, as the coordinator uses it. `TryAgain` where the broker does not answer."""
 
@@ -87,12 +92,27 @@ class Letters:
             self._queue(line.default_channel).declare()
 
     def post(self, batch: str, job: str) -> None:
-        """Say that a submission waits; confirmed by the broker on return."""
+        """Say that a submission waits; confirmed by the broker on return. `Stuck` where that does not come."""
         with self._answers():
-            self._app.send_task(
-                TASK, args=(batch, job), task_id=str(uuid.uuid4()), queue=self._queue, retry=True,
-                retry_policy=_PUBLISHING,
-            )  # fmt: skip
+            try:
+                self._app.send_task(
+                    TASK, args=(batch, job), task_id=str(uuid.uuid4()), queue=self._queue, retry=True,
+                    retry_policy=_PUBLISHING, confirm_timeout=_CONFIRM_SECONDS,
+                )  # fmt: skip
+            except (OperationalError, TimeoutError) as error:
+                if not isinstance(error.__cause__ or error, TimeoutError):
+                    raise
+                raise Stuck(f"The queue {self.name} of {self._where} takes no message.") from error
+
+    def renew(self) -> None:
+        """Make the queue anew, whatever is in it: who waits is in the ledger.
+
+        A quorum queue that was declared in the last seconds before its broker died may come back as a member of
+        nothing, for good ("Quorum queue recovery: configured member … was not found on this node").
+        """
+        with self._answers(), self._app.connection_for_write() as line:
+            self._queue(line.default_channel).delete()
+        self.declare()
 
     def depth(self) -> int:
         """Messages that no worker has."""
