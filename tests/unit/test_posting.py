@@ -1,4 +1,4 @@
-"""What the coordinator does with a queue: posts what waits, again what got lost, and makes a queue anew that is stuck."""
+"""What the coordinator does with a queue: posts what waits and what got lost, makes anew a queue that is stuck."""
 
 from __future__ import annotations
 
