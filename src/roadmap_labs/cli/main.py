@@ -15,7 +15,7 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"
 import typer
 
 from roadmap_labs import __version__
-from roadmap_labs.cli import edge, grade, house, judge, lab, options, play, shelf
+from roadmap_labs.cli import edge, grade, house, judge, lab, options, play, shelf, workers
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -89,7 +89,7 @@ app.command("list", context_settings=_SETTINGS)(shelf.list_labs)
 app.command(context_settings=_SETTINGS)(shelf.info)
 app.command(context_settings=_SETTINGS)(grade.grade)
 app.command(context_settings=_SETTINGS)(grade.report)
-app.command(context_settings=_SETTINGS)(grade.worker)
+app.command(context_settings=_SETTINGS)(workers.worker)
 app.command(context_settings=_SETTINGS)(house.doctor)
 app.add_typer(images, name="images")
 images.command("build", context_settings=_SETTINGS)(house.images_build)

@@ -24,12 +24,11 @@ from roadmap_labs.engine.docker_engine import open_engine
 from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.errors import EngineUnavailable, Problem
 from roadmap_labs.grading.batch import footing
-from roadmap_labs.grading.judging import Bench, bench, given_up, judged
+from roadmap_labs.grading.judging import STACKS_PER_CORE, Bench, bench, given_up, judged
 from roadmap_labs.grading.remote import broker
 from roadmap_labs.grading.remote.client import Coordinator, HandedOut
 
 _REST_SECONDS = 10.0  # after a fault of this host's, so that another one gets the submission
-_SLOTS_PER_CORE = 3
 _MIB_PER_SLOT = {"small": 2048, "large": 8192}
 
 
@@ -62,7 +61,7 @@ def this_host(slots: int) -> Host:
         engine.close()
     mib = facts.memory_bytes // 1024 // 1024
     sizes = [size for size, need in _MIB_PER_SLOT.items() if size == "small" or mib >= need * 2]
-    found = slots or max(1, min(facts.cpus * _SLOTS_PER_CORE, mib // _MIB_PER_SLOT["small"]))
+    found = slots or max(1, min(facts.cpus * STACKS_PER_CORE, mib // _MIB_PER_SLOT["small"]))
     return Host(platform.node(), tuple(broker.queue_name(facts.architecture, size) for size in sizes), found)
 
 
