@@ -188,7 +188,6 @@ def test_only_what_has_changed_is_judged_anew(paper: Paper, wish: Wish) -> None:
 def test_a_second_look_that_differs_is_told(paper: Paper, wish: Wish) -> None:
     _hand_in(wish, anna="pass", ben="pass")
     assert grade(replace(wish, recheck=1.0)).rechecks == {"anna": True, "ben": True}
-    paper.moment = lambda name: _hand_in(wish, ben="pass")
     verdicts = iter(["fail", "fail"])
     original = paper._judge
     paper._judge = lambda order, what: Judged(paper._report(order, next(verdicts), ""))  # type: ignore[method-assign, arg-type]
