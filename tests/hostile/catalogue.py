@@ -257,8 +257,6 @@ ROWS: tuple[Row, ...] = (
             f"{_REAL}::test_a_lock_that_is_held_is_the_learners",
             f"{_REAL}::test_a_sort_of_ten_gigabytes_ends_at_the_servers_limit",
         ),
-        "the lock ends as I-STATE, ungraded after three attempts: never a pass, nor a zero, but L-SVC is what should "
-        "be said; only the harness can tell (PostgreSQL: who blocks). "
         "A million messages are not tried: the broker's memory watermark stops them, tests/engine/test_broker.py",
     ),
     Row(43, "asks the server for what only its owner may", (CORPUS,)),
@@ -338,7 +336,6 @@ ROWS: tuple[Row, ...] = (
             f"{_REAL}::test_a_lock_that_is_held_is_the_learners",
             f"{_REAL}::test_sql_beyond_ones_rights_is_refused",
         ),
-        "the lock is told as I-STATE instead of L-SVC, see row 42",
     ),
     Row(
         54,

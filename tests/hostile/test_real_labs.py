@@ -119,12 +119,10 @@ def test_sql_beyond_ones_rights_is_refused(desk: Desk) -> None:
     assert (check["outcome"], check["observed"]) == ("pass", "")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the harness calls a lock's time limit I-STATE, see row 53"
-)
 def test_a_lock_that_is_held_is_the_learners(desk: Desk) -> None:
     check = _shop(desk, _HOLDS_A_LOCK)
     assert (check["outcome"], check["code"]) == ("error", "L-SVC")
+    assert "LOCK TABLE shop.product" in check["observed"]
 
 
 def test_a_sort_of_ten_gigabytes_ends_at_the_servers_limit(desk: Desk) -> None:

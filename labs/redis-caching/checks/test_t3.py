@@ -176,7 +176,7 @@ def test_t3_lock_belongs_to_its_owner(shop: Shop) -> None:
         while time.monotonic() < watched_until and not seen:
             found = [one for one in closed.waiters() if one.pid not in known]
             seen += found if time.monotonic() < lives_until else []
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
         if seen:
             fail(
                 "released-a-foreign-lock",

@@ -89,7 +89,7 @@ class Gate:
             highest = max(highest, len(self.waiters()))
             if last_look or highest >= enough or until():
                 return highest
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
 
     def end_sessions(self, waiters: Sequence[Waiter]) -> None:
         """End the database sessions of these waiters, as a lost connection does."""

@@ -23,6 +23,7 @@ from roadmap_labs.harness.verdicts import LabFault, LearnerBroke, Verdict, quote
 
 MAX_ROWS = 20_000
 PATIENCE = 5.0  # seconds for the sessions of a program to come to rest
+_LOCKED_OUT, _TOOK_TOO_LONG = "55P03", "57014"  # SQLSTATE of lock_timeout and of statement_timeout
 
 _COUNTS = """
 select s.queryid::text, s.calls, left(s.query, 300)
@@ -32,6 +33,16 @@ where r.rolname = :role and s.toplevel and s.dbid = (select oid from pg_database
 _RESTLESS = """
 select coalesce(state, 'hidden'), left(query, 200) from pg_stat_activity
 where usename = :role and backend_type = 'client backend' and state is distinct from 'idle'
+"""
+
+
+# Who keeps the server from others: seconds in one transaction, and its last statement. Somebody who waits for a lock is
+# no culprit, and without a lock (:locked) only a statement that still runs can be one.
+_HOGS = """
+select extract(epoch from now() - xact_start)::int, left(query, 200) from pg_stat_activity
+where usename = :role and backend_type = 'client backend' and xact_start < now() - interval '5 seconds'
+  and wait_event_type is distinct from 'Lock' and (:locked or state = 'active')
+order by xact_start limit 1
 """
 
 
@@ -57,7 +68,7 @@ class Postgres:
                 found = self._line.run(sql, **parameters) or []
             except (OSError, KeyError, pg8000.exceptions.Error) as error:
                 self._line = None
-                raise self._refused(error) from None
+                raise self._hogged(error) or self._refused(error) from None
         if len(found) > MAX_ROWS:
             raise LabFault(
                 f"A check read {len(found)} rows from {self.service.name}; at most {MAX_ROWS} are allowed."
@@ -75,7 +86,7 @@ class Postgres:
             one.user, host=one.host, port=one.port, database=str(one.settings.get("database", one.user)),
             password=one.password, timeout=30, application_name="checks",
         )  # fmt: skip
-        line.run("set statement_timeout = '25s'")
+        line.run("set lock_timeout = '10s'; set statement_timeout = '25s'")
         return line
 
     def another(self) -> Postgres:
@@ -89,12 +100,29 @@ class Postgres:
                 self._line = self._line or self._open()
                 self._line.run(sql, **parameters)
             except pg8000.exceptions.DatabaseError as error:
-                said = error.args[0] if error.args else None
-                return str(said.get("C", "?")) if isinstance(said, dict) else "?"
+                return _sqlstate(error) or "?"
             except (OSError, pg8000.exceptions.InterfaceError) as error:
                 self._line = None
                 raise self._refused(error) from None
         return ""
+
+    def _hogged(self, error: Exception) -> Verdict | None:
+        """What to say where the checks waited in vain, and a session of the program is what they waited for."""
+        why = _sqlstate(error)
+        if why not in (_LOCKED_OUT, _TOOK_TOO_LONG):
+            return None
+        with (
+            contextlib.suppress(OSError, KeyError, pg8000.exceptions.Error),
+            contextlib.closing(self._open()) as line,
+        ):
+            for seconds, query in line.run(_HOGS, role=self.role, locked=why == _LOCKED_OUT):
+                return LearnerBroke(
+                    "L-SVC",
+                    f"{self.service.name} kept the checks waiting behind a session of your program.",
+                    "transactions that end, so that others get their turn",
+                    f"a transaction {seconds} s old, its last statement: {quote(query)}",
+                )
+        return None
 
     def _refused(self, error: Exception) -> Verdict:
         name = self.service.name
@@ -177,11 +205,16 @@ def login(host: str, port: int, user: str, password: str, database: str, within:
             user, host=host, port=port, database=database, password=password, timeout=within
         ).close()
     except pg8000.exceptions.DatabaseError as error:
-        said = error.args[0] if error.args else None
-        return str(said.get("C", "?")) if isinstance(said, dict) else "?"
+        return _sqlstate(error) or "?"
     except (OSError, KeyError, pg8000.exceptions.Error):
         return "?"  # KeyError: pg8000 meets an answer of a server's first moments that has no such field
     return ""
+
+
+def _sqlstate(error: Exception) -> str:
+    """The server's code for what it refused; empty where the error is not the server's."""
+    said = error.args[0] if error.args else None
+    return str(said.get("C", "")) if isinstance(said, dict) else ""
 
 
 @dataclass(frozen=True)
