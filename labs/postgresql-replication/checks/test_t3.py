@@ -78,9 +78,8 @@ def test_t3_read_your_writes(cluster: Cluster) -> None:
     frozen = _frozen(cluster)
     shop = frozen.shop
     _orders_across_the_boundary(cluster, frozen, read=True)
-    time.sleep(
-        max(0.0, frozen.paused_at + 5 - time.monotonic())
-    )  # a memory of a few seconds would be over by now
+    # A memory of a few seconds would be over by now.
+    time.sleep(max(0.0, frozen.paused_at + 5 - time.monotonic()))
     for number, placed in enumerate(frozen.placed[:5]):
         _sees(shop, placed, number + 1, "Five seconds later, with pg-b as far behind as before,")
     lag = _lag(cluster)

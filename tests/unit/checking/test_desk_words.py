@@ -46,6 +46,7 @@ class Paper:
         self.rewritten: list[tuple[str, bytes | None]] = []
         self.broke = False
         self.crowded: dict[str, RoleBroke] = {}
+        self.ended: dict[str, RoleBroke] = {}
         self.raised: list[bool] = []
 
     def _inside(self, container: str, command: tuple[str, ...], *, seconds: float) -> ExecResult:
@@ -68,6 +69,9 @@ class Paper:
 
     def crowded_roles(self) -> dict[str, RoleBroke]:
         return self.crowded
+
+    def ended_roles(self) -> dict[str, RoleBroke]:
+        return self.ended
 
     def drop(self, name: str) -> None:
         self.replicas.pop(name)
@@ -146,6 +150,15 @@ def test_a_command_that_finds_no_room_for_its_process_is_the_learners_fault(desk
     with pytest.raises(Refusal) as refusal:
         desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})
     assert refusal.value.error["code"] == "L-PIDS"
+
+
+def test_a_command_whose_container_ended_under_it_is_told_that_end(desk: Desk, paper: Paper) -> None:
+    paper.code = 137
+    assert desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})["exit_code"] is None
+    paper.ended = {"node-1": RoleBroke("L-EXIT", "node-1 ended during this check.")}
+    with pytest.raises(Refusal) as refusal:
+        desk.serve("inside", {"name": "node-1", "command": ["x"], "within": 5})
+    assert refusal.value.error["code"] == "L-EXIT"
 
 
 def test_nothing_is_run_inside_an_image_that_may_be_the_learners(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from service.lanes import Line, TooLate
 from service.settings import settings
 
 READ_SECONDS = 1.5  # for one host; then the next one is asked
-READ_PATIENCE = 4.0  # for all of them: a host may be seen again in a moment
+READ_PATIENCE = 8.0  # for all of them: a host may be seen again in a moment
 
 
 class Conflict(Exception):
@@ -86,7 +86,7 @@ def find(order_id: int, token: str | None) -> dict[str, Any] | None:
             host, needed = cluster.hosts[name], None if name == now.primary else token
             last = name == now.readers[-1]
             try:
-                limit = READ_PATIENCE if last else READ_SECONDS
+                limit = max(0.1, deadline - time.monotonic()) if last else READ_SECONDS
                 return host.readers.ask(partial(_find, order_id, needed), limit, hang_up=True)
             except _Behind:
                 continue
