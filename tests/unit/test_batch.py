@@ -191,7 +191,11 @@ def test_a_second_look_that_differs_is_told(paper: Paper, wish: Wish) -> None:
     verdicts = iter(["fail", "fail"])
     original = paper._judge
     paper._judge = lambda order, what: Judged(paper._report(order, next(verdicts), ""))  # type: ignore[method-assign, arg-type]
-    assert grade(replace(wish, recheck=1.0)).rechecks == {"anna": False, "ben": False}
+    told: list[tuple[str, bool | None]] = []
+    heard = Told(rechecking=lambda count: told.append((f"{count}", None)),
+                 rechecked=lambda id_, same: told.append((id_, same)))  # fmt: skip
+    assert grade(replace(wish, recheck=1.0), heard).rechecks == {"anna": False, "ben": False}
+    assert (told[0], sorted(told[1:])) == (("2", None), [("anna", False), ("ben", False)])
     paper._judge = original  # type: ignore[method-assign]
     assert _verdicts(wish) == {"anna": "pass", "ben": "pass"}, "the first verdict stands"
 

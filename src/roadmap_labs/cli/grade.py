@@ -198,4 +198,19 @@ def _told(progress: screen.Progress, *, quiet: bool) -> Told:
         screen.out(text.line(id_, result, after, screen.paint_for(sys.stdout)))
         show()
 
-    return Told(teller(progress), planned, begun, ended)
+    def rechecking(count: int) -> None:
+        state.update(waiting=count, done=0, began=time.monotonic())
+        verdicts.clear()
+        progress.phase(f"{count} of them to judge once more")
+
+    def rechecked(id_: str, same: bool | None) -> None:
+        state["running"].discard(id_)
+        state["done"] += 1
+        verdicts[text.SECOND[same]] += 1
+        if quiet:
+            return
+        progress.clear()
+        screen.out(text.second(id_, same, screen.paint_for(sys.stdout)))
+        show()
+
+    return Told(teller(progress), planned, begun, ended, rechecking, rechecked)

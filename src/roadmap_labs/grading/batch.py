@@ -61,6 +61,8 @@ class Told:
     planned: Callable[[Mapping[State, int], int], None] = lambda counts, jobs: None
     begun: Callable[[str], None] = lambda id_: None
     ended: Callable[[str, Mapping[str, Any], State], None] = lambda id_, result, state: None
+    rechecking: Callable[[int], None] = lambda count: None
+    rechecked: Callable[[str, bool | None], None] = lambda id_, same: None  # None: no second verdict came
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,12 @@ class _Recheck:
     def hand_in(self, assignment: Assignment, result: Mapping[str, Any]) -> None:
         with self._lock:
             job = self._running.pop(assignment.id)
+        same = None
         if assignment.digest == job.digest and result["verdict"] != "infra":
             same = vector(result) == vector(job.result or {})
             self._grading.ledger.note_recheck(job.id, result, same=same)
+        with self._grading.telling:
+            self._grading.told.rechecked(job.id, same)
 
     def give_back(self, assignment: Assignment) -> None:
         with self._lock:
@@ -228,7 +233,9 @@ def _grade(
         try:
             chosen.work_off(grading)
             if wish.recheck:
-                chosen.work_off(_Recheck(grading))
+                sample = _Recheck(grading)
+                told.rechecking(len(sample.waiting()))
+                chosen.work_off(sample)
         finally:
             ledger.give_back(grading.owner)  # what an early end left in somebody's hands
 

@@ -11,6 +11,7 @@ from roadmap_labs.render.report import Paint, number, plain
 _SIGNS = {"pass": "✓", "fail": "✗", "error": "!", "ungraded": "?", "infra": "?", "waiting": "·"}
 _COLOURS = {"pass": "green", "fail": "red", "error": "red"}
 _WIDTH = 40
+SECOND = {True: "the same verdict", False: "another verdict", None: "no second verdict"}
 
 
 def line(id_: str, result: Mapping[str, object], state: str, paint: Paint = plain) -> str:
@@ -18,9 +19,19 @@ def line(id_: str, result: Mapping[str, object], state: str, paint: Paint = plai
     verdict = str(result["verdict"]) if state == "graded" else state
     sign = paint(f"{_SIGNS.get(verdict, '?')} {verdict:<8}", _COLOURS.get(verdict, "yellow"))
     points = f"{number(float(str(result['score'])))} of {number(float(str(result['max_score'])))}"
-    shown = printable(id_).replace("\n", " ")[:40]
     told = points if state == "graded" else "roadmap-labs or the machine failed"
-    return f"  {sign}  {shown:<40}  {told:<14}  {float(str(result['seconds'])):6.1f} s"
+    return f"  {sign}  {_shown(id_):<40}  {told:<14}  {float(str(result['seconds'])):6.1f} s"
+
+
+def second(id_: str, same: bool | None, paint: Paint = plain) -> str:
+    """One submission that was judged once more; None: no second verdict came."""
+    mark = "?" if same is None else "=" if same else "≠"
+    sign = paint(f"{mark} {'again':<8}", "green" if same else "yellow")
+    return f"  {sign}  {_shown(id_):<40}  {SECOND[same]}"
+
+
+def _shown(id_: str) -> str:
+    return printable(id_).replace("\n", " ")[:40]
 
 
 def progress(
