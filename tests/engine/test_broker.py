@@ -112,6 +112,15 @@ def test_what_is_not_there_is_nothing(amqp: Amqp) -> None:
     assert amqp.ready("invoices") is None  # the channel that the error closed is replaced
 
 
+def test_what_was_fetched_from_a_quorum_queue_is_back_at_once(amqp: Amqp) -> None:
+    _declare(amqp, "invoices", arguments={"x-queue-type": "quorum"})
+    for number in range(5):
+        amqp.publish(b"{}", exchange="", key="invoices", message_id=f"{number}")
+    for _ in range(20):
+        assert len(amqp.peek("invoices", 10)) == 5
+        assert amqp.ready("invoices") == 5
+
+
 def test_a_message_is_fetched_looked_at_and_put_back(amqp: Amqp) -> None:
     _declare(amqp, "invoices")
     amqp.publish(b"\xff", exchange="", key="invoices", message_id="one", headers={"x-attempts": 2})

@@ -16,6 +16,8 @@ from tests.face.conftest import Desk, names, until
 pytestmark = pytest.mark.engine
 
 LAB = "redis-caching"
+LANGUAGES = Path(__file__).parent.parent / "languages"
+OTHERS = (("redis-caching", "nodejs"), ("circuit-breakers", "nodejs"), ("rabbitmq", "go"))
 SCHEMA = json.loads((Path(roadmap_labs.__file__).parent / "schemas" / "result-v1.schema.json").read_text())
 
 
@@ -152,10 +154,13 @@ def test_two_folders_and_their_checks_side_by_side(desk: Desk) -> None:
         assert json.loads(out)["verdict"] == "pass"
 
 
-def test_a_service_in_another_language_with_its_own_dockerfile(desk: Desk) -> None:
-    folder = Path(__file__).parent.parent / "nodejs-redis-caching"
-    assert (folder / "Dockerfile").is_file()
-    judged = desk.run("check", folder, "--lab", LAB, "--json", seconds=600)
+def test_services_in_other_languages_are_there_to_be_judged() -> None:
+    assert {folder.name for folder in LANGUAGES.iterdir()} == {f"{lab}-{name}" for lab, name in OTHERS}
+
+
+@pytest.mark.parametrize(("lab", "language"), OTHERS)
+def test_a_service_in_another_language_with_its_own_dockerfile(desk: Desk, lab: str, language: str) -> None:
+    judged = desk.run("check", LANGUAGES / f"{lab}-{language}", "--lab", lab, "--json", seconds=600)
     assert judged.code == 0, judged.out
     assert judged.document["verdict"] == "pass"
 

@@ -63,7 +63,7 @@ def test_t1_invalid_is_not_published(billing: Billing) -> None:
         f"{len(good)} good orders were posted among {len(bad)} malformed ones.",
         "good-order-lost",
     )
-    if billing.ready() != len(good):
+    if billing.ready() > len(good):
         fail(
             "malformed-published",
             f"{len(good)} good orders and {len(bad)} malformed ones were posted; the malformed ones were refused.",

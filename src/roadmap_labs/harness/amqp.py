@@ -24,12 +24,14 @@ import pika
 import pika.exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from roadmap_labs.harness import waiting
 from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.verdicts import LabFault, quote
 
 SECONDS = 10.0
 MAX_BODY = 64 * 1024
 MAX_PEEK = 500
+PUT_BACK_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -125,8 +127,12 @@ class Amqp:
                     break
                 found.append(_message(method, properties, body))
             channel.basic_nack(0, multiple=True, requeue=True)
-            channel.queue_declare(queue, passive=True)  # when this is answered, they have been put back
+            # A classic queue has put them back when it answers the next question; a quorum queue some time after.
+            waiting.reached(lambda: count_of(channel) >= len(found), PUT_BACK_SECONDS)
             return tuple(found)
+
+        def count_of(channel: Any) -> int:
+            return int(channel.queue_declare(queue, passive=True).method.message_count)
 
         return self._ask(look)
 
