@@ -184,6 +184,7 @@ def test_t1_ledger(billing: Billing) -> None:
     """Whatever happens to the broker: every order with a 202 is in the queue"""
     api = billing.api(CONFIRM_TIMEOUT_MS=CONFIRM_MS)
     accepted(billing, api, billing.orders(1))
+    billing.saved()
     ledger = Ledger(billing, api)
     ledger.begin()
     try:

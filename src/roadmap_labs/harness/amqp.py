@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ from roadmap_labs.harness import waiting
 from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.verdicts import LabFault, quote
 
-SECONDS = 10.0
+SECONDS = 10.0  # for each step of making a connection; an act takes at most twice as long
 MAX_BODY = 64 * 1024
 MAX_PEEK = 500
 PUT_BACK_SECONDS = 2.0
@@ -177,15 +178,33 @@ class Amqp:
                 raise self._fault(error) from None
 
     def _act(self, act: Callable[[Any], T]) -> T:
+        """In a thread that is given up when it takes too long: pika waits for ever for some answers (basic.get)."""
         if self._line is None:
             self._line = self._open()
-        if self._channel is None:
-            self._channel = self._line.channel()
-            self._channel.confirm_delivery()
+        line, ended = self._line, Future[T]()
+
+        def run() -> None:
+            try:
+                ended.set_result(self._do(line, act))
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+                ended.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
         try:
-            return act(self._channel)
+            return ended.result(2 * SECONDS)
+        except TimeoutError:
+            self._line = self._channel = None  # they are that thread's
+            raise TimeoutError(f"no answer within {2 * SECONDS:g} s") from None
+
+    def _do(self, line: Any, act: Callable[[Any], T]) -> T:
+        channel = self._channel
+        try:
+            if channel is None:
+                channel = line.channel()
+                channel.confirm_delivery()
+            result = act(channel)
         except pika.exceptions.ChannelClosed as error:
-            self._channel = None
+            channel = None
             if getattr(error, "reply_code", 0) == 404:
                 raise Absent(quote(str(error))) from None
             raise LabFault(f"{self.service.name} refused the checks: {quote(str(error))}.") from None
@@ -193,6 +212,10 @@ class Amqp:
             raise Unrouted("the exchange has no queue for it") from None
         except pika.exceptions.NackError:
             raise LabFault(f"{self.service.name} refused a message of the checks.") from None
+        finally:
+            if line is self._line:
+                self._channel = channel
+        return result
 
     def _open(self) -> Any:
         one = self.service
