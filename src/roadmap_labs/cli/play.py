@@ -66,8 +66,7 @@ def status(
         else:
             screen.out(pages.stacks(stacks))
         return 0
-    seen = play.status(here(elsewhere))
-    screen.speak_of(seen.workspace.folder)
+    seen = play.status(_workspace(elsewhere))
     if as_json:
         screen.out_json(play.document(seen))
     else:
@@ -87,7 +86,7 @@ def logs(
     """
     from roadmap_labs.verbs import play
 
-    play.logs(here(elsewhere), service, follow=follow, tail=tail, sink=_safe_writer())
+    play.logs(_workspace(elsewhere), service, follow=follow, tail=tail, sink=_safe_writer())
     return 0
 
 
@@ -107,7 +106,7 @@ def shell(
 
     from roadmap_labs.verbs import play
 
-    container, own = play.shell(here(elsewhere), service)
+    container, own = play.shell(_workspace(elsewhere), service)
     command = command[1:] if command and command[0] == "--" else command
     terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
     try:
@@ -136,7 +135,7 @@ def reset(
     """
     from roadmap_labs.verbs import play
 
-    folder = here(elsewhere)
+    folder = _workspace(elsewhere)
     if file:
         for one in file:
             backup = play.reset_file(folder, one)
@@ -155,7 +154,7 @@ def stop(elsewhere: Elsewhere = None) -> int:
     """End the playground and keep its data; `start` goes on with it."""
     from roadmap_labs.verbs import play
 
-    count = play.stop(here(elsewhere))
+    count = play.stop(_workspace(elsewhere))
     if count:
         screen.out(f"Stopped {count} containers; the data is kept. Go on:  roadmap-labs start")
     else:
@@ -196,6 +195,13 @@ def clean(
     verbs.remove(doomed, wanted)
     screen.out(f"Removed {len(doomed)} objects. Your files are untouched.")
     return 0
+
+
+def _workspace(elsewhere: Path | None) -> Path:
+    """Where the user means, and what commands in texts are about from now on, those of an error, too."""
+    folder = here(elsewhere)
+    screen.speak_of(folder)
+    return folder
 
 
 def _agreed(what: str, yes: bool) -> bool:

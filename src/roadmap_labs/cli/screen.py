@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 _NAME = r"(?<![\w./-])roadmap-labs"
-_INSIDE = "shell|hint|logs|status|reset|stop|clean|check(?= --only)"
+_INSIDE = "shell|hint|logs|status|reset|stop|clean|check(?= --only)|start$"
 _CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 

@@ -33,6 +33,8 @@ def test_the_wrapper_is_named_by_its_path(monkeypatch: pytest.MonkeyPatch) -> No
 def test_from_outside_commands_name_the_workspace(tmp_path: Path) -> None:
     screen.speak_of(tmp_path / "my shop")
     assert screen.as_typed("roadmap-labs hint t1") == "roadmap-labs -C 'my shop' hint t1"
+    assert screen.as_typed("Go on:  roadmap-labs start") == "Go on:  roadmap-labs -C 'my shop' start"
+    assert screen.as_typed("roadmap-labs start nginx") == "roadmap-labs start nginx"
     assert screen.as_typed("roadmap-labs list") == "roadmap-labs list"
 
 
