@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from roadmap_labs.engine.protocol import Engine
 from roadmap_labs.errors import LabBroken
@@ -14,7 +14,8 @@ from roadmap_labs.stack.plan import RolePlan, Seat, ServicePlan
 
 SERVICE_SECONDS = 60.0  # the reference needs 0.5 s; a loaded laptop may need twenty times that
 ROLE_SECONDS = 30.0
-_LOOK_SECONDS = 0.1  # between two looks at a container that does not answer yet
+_LOOK_SECONDS = 0.1  # at least, between two looks at a container that does not answer yet
+_LONGEST_PAUSE = 0.25
 _ENDED = ("exited", "dead")
 
 
@@ -25,49 +26,59 @@ def await_service(
 
     `doors` are those of its ports, as `network.doors_of` names them.
     """
-    deadline = time.monotonic() + seconds
-    next_look = time.monotonic() + _LOOK_SECONDS
     word = ready.port_word(plan.manifest.ready)
     door = doors[f"{plan.name}:{word}" if word else plan.name]
-    while not ready.service_answers(plan, door.host, door.port):
-        now = time.monotonic()
-        has_ended = now > next_look and engine.inspect(container).status in _ENDED
-        if now > deadline or has_ended:
+    for look, late in _attempts(seconds):
+        if ready.service_answers(plan, door.host, door.port):
+            return
+        has_ended = look and engine.inspect(container).status in _ENDED
+        if late or has_ended:
             lines = "\n  ".join(evidence.log_lines(engine, container)) or "(it printed nothing)"
             what = "ended before it was ready" if has_ended else f"was not ready within {seconds:.0f} s"
             raise LabBroken(
                 f"Service {plan.name} {what}. Its last lines:\n  {lines}",
                 cure="Look at the engine's room:  roadmap-labs doctor",
             )
-        if now > next_look:
-            next_look = now + _LOOK_SECONDS
-        time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
 
 
 def await_role(
     engine: Engine, plan: RolePlan, name: str, door: Door, container: str, *, seconds: float
 ) -> None:
     """Return when the readiness path answers 200; `RoleBroke` where the process ends or stays silent."""
-    deadline = time.monotonic() + seconds
-    next_look = time.monotonic() + _LOOK_SECONDS
-    while not ready.role_answers(plan.role.ready, door.host, door.port):
-        now = time.monotonic()
-        if now > next_look:
-            next_look = now + _LOOK_SECONDS
+    for look, late in _attempts(seconds):
+        if ready.role_answers(plan.role.ready, door.host, door.port):
+            return
+        if look:
             raise_if_ended(engine, plan, name, container, "before it was ready")
-        if now > deadline:
+        if late:
             raise TimeoutError
-        time.sleep(ready.POLL_SECONDS)  # between two attempts, not instead of one
 
 
 def await_end(engine: Engine, container: str, *, seconds: float) -> bool:
     """Wait until a container has ended by itself; False where it had not in time."""
-    deadline = time.monotonic() + seconds
-    while engine.inspect(container).status not in _ENDED:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(ready.POLL_SECONDS)  # between two looks, not instead of one
-    return True
+    for _, late in _attempts(seconds):
+        if engine.inspect(container).status in _ENDED:
+            return True
+        if late:
+            break
+    return False
+
+
+def _attempts(seconds: float) -> Iterator[tuple[bool, bool]]:
+    """One turn for each attempt: whether to look at the container as well, and whether it is the last one.
+
+    A pause is a tenth of the time that has passed: nothing is noticed more than a tenth later than it could be, and
+    on a busy machine, where everything takes long, the questions don't keep it busier still.
+    """
+    began = looked = time.monotonic()
+    while True:
+        now = time.monotonic()
+        passed = now - began
+        look = now - looked > max(_LOOK_SECONDS, passed / 4)
+        if look:
+            looked = now
+        yield look, passed > seconds
+        time.sleep(min(max(ready.POLL_SECONDS, passed / 10), _LONGEST_PAUSE))  # between two attempts
 
 
 def raise_if_ended(engine: Engine, plan: RolePlan, name: str, container: str, moment: str) -> None:
