@@ -11,8 +11,9 @@ import pytest
 
 from roadmap_labs.engine import inside, inside_kernel, isolation
 from roadmap_labs.engine.images import Recipe, ensure
-from roadmap_labs.engine.protocol import Engine
-from tests.engine.conftest import marked
+from roadmap_labs.engine.protocol import Attachment, ContainerSpec, Engine
+from roadmap_labs.stack import awaiting
+from tests.engine.conftest import any_network, marked
 
 pytestmark = pytest.mark.engine
 
@@ -29,6 +30,19 @@ def test_nothing_is_open_under_the_sealed_profile(real_engine: Engine, image: st
     findings = isolation.probe(real_engine, image)
     assert {finding.name: finding.seen for finding in findings if finding.ok is not True} == {}
     assert len(findings) == 21
+
+
+def test_the_name_of_a_peer_that_is_gone_is_refused_at_once(
+    stack: str, real_engine: Engine, image: str
+) -> None:
+    network, _ = any_network(real_engine, stack, internal=True)
+    body = "import socket, time; began = time.monotonic()\ntry: socket.getaddrinfo('redis', 6379)\nexcept OSError: pass"
+    spec = ContainerSpec(stack, image, marked(stack), Attachment(network),
+                         command=("python3", "-c", f"{body}\nprint(time.monotonic() - began)"))  # fmt: skip
+    container = real_engine.create_container(spec)
+    real_engine.start(container)
+    assert awaiting.await_end(real_engine, container, seconds=30)
+    assert float(real_engine.logs(container)) < 0.9, "a second is what a resolver waits at least"
 
 
 def test_open_gateway_is_noticed(real_engine: Engine, image: str) -> None:

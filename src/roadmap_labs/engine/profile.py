@@ -124,8 +124,11 @@ def _network(spec: ContainerSpec) -> dict[str, Any]:
             for inside, outside in spec.publish.items()
         }
     if not spec.outside_names:
-        # Peers are answered by the engine itself; any other name fails at once and never leaves the machine.
-        shape |= {"Dns": ["127.0.0.1"], "DnsOptions": ["timeout:1", "attempts:1"], "DnsSearch": ["."]}
+        # Peers are answered by the engine itself; any other name fails and never leaves the machine. The name of a peer
+        # that is gone has no dot: where `ndots` is set the engine answers it as well, instead of asking further
+        # (libnetwork's resolver). Without it Docker 20.10 says nothing, and the program waits the second of `timeout`.
+        options = ["timeout:1", "attempts:1", "ndots:1"]
+        shape |= {"Dns": ["127.0.0.1"], "DnsOptions": options, "DnsSearch": ["."]}
     return shape
 
 

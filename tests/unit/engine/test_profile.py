@@ -71,6 +71,9 @@ def test_whole_spec_reaches_the_body() -> None:
 
 def test_outside_names_are_the_only_way_to_a_resolver() -> None:
     assert host_config()["Dns"] == ["127.0.0.1"]
+    assert "ndots:1" in host_config()["DnsOptions"], (
+        "or the name of a peer that is gone costs a second on Docker 20.10"
+    )
     open_spec = ContainerSpec("one", "image", {}, Attachment("net"), outside_names=True)
     assert "Dns" not in host_config(open_spec)
 
