@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import roadmap_labs
 
 HOUSE = Path(roadmap_labs.__file__).parent
+ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if "shelf" not in path.relative_to(HOUSE).parts[:1])
 
 # Each room, and the rooms that it may use besides itself.
@@ -87,3 +89,13 @@ def test_no_lab_is_named_in_the_code() -> None:
             named = [lab for lab in labs if lab in text]
             # A help text may show a command of ours with some lab's name.
             assert not named or "roadmap-labs " in text, f"{path} names {named[0]}: {text!r}"
+
+
+def test_a_workspace_in_the_checkout_is_not_linted() -> None:
+    """The README's first command makes one there, and its second command lints."""
+    (*own, code) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["include"]
+    linted = set(code.partition("/")[0].strip("{}").split(","))
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."]
+    ours = {path.name for path in folders if not (path / ".roadmap").is_dir() and any(path.rglob("*.py"))}
+    assert own == ["pyproject.toml"]
+    assert linted == ours
