@@ -209,11 +209,11 @@ class Desk:
             raise ValueError(f"{name} runs in an image that may be the learner's own")
         command = ("timeout", "-k", "1", f"{seconds:.1f}", *map(str, arguments["command"]))
         ended = stack.engine.run_inside(stack.containers[name], command, seconds=seconds + 10)
-        if ended.exit_code in (*_LATE, *_NOT_BEGUN) and name in stack.replicas and not self._touched(name):
+        if ended.exit_code in (*_LATE, *_NOT_BEGUN) and name in stack.replicas:
             # The command had no chance: its container ended under it (137, too), or is full.
-            for broke in (stack.ended_roles().get(name), stack.crowded_roles().get(name)):
-                if broke is not None:
-                    raise broke
+            broke = self._by_themselves(stack.ended_roles()).get(name) or stack.crowded_roles().get(name)
+            if broke is not None:
+                raise broke
         return _ended(None if ended.exit_code in _LATE else ended.exit_code, ended.output)
 
     def _once(self, stack: Stack, arguments: Mapping[str, Any]) -> Answer:

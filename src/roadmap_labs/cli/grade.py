@@ -168,6 +168,7 @@ def _told(progress: screen.Progress, *, quiet: bool) -> Told:
 
     state: dict[str, Any] = {"waiting": 0, "done": 0, "running": set(), "began": time.monotonic()}
     verdicts: Counter[str] = Counter()
+    paint = screen.paint_for(sys.stdout)
 
     def planned(counts: Mapping[Any, int], jobs: int) -> None:
         state["waiting"], state["began"] = counts["waiting"], time.monotonic()
@@ -187,16 +188,20 @@ def _told(progress: screen.Progress, *, quiet: bool) -> Told:
         state["running"].add(id_)
         show()
 
-    def ended(id_: str, result: Mapping[str, Any], after: str) -> None:
+    def over(id_: str, verdict: str, line: str) -> None:
+        """It has left the stage with a verdict to count; an empty one: it waits again."""
         state["running"].discard(id_)
-        if after != "waiting":
+        if verdict:
             state["done"] += 1
-            verdicts[str(result["verdict"]) if after == "graded" else after] += 1
-        if quiet:
-            return
-        progress.clear()
-        screen.out(text.line(id_, result, after, screen.paint_for(sys.stdout)))
-        show()
+            verdicts[verdict] += 1
+        if not quiet:
+            progress.clear()
+            screen.out(line)
+            show()
+
+    def ended(id_: str, result: Mapping[str, Any], after: str) -> None:
+        verdict = {"graded": str(result["verdict"]), "waiting": ""}.get(after, after)
+        over(id_, verdict, text.line(id_, result, after, paint))
 
     def rechecking(count: int) -> None:
         state.update(waiting=count, done=0, began=time.monotonic())
@@ -204,13 +209,6 @@ def _told(progress: screen.Progress, *, quiet: bool) -> Told:
         progress.phase(f"{count} of them to judge once more")
 
     def rechecked(id_: str, same: bool | None) -> None:
-        state["running"].discard(id_)
-        state["done"] += 1
-        verdicts[text.SECOND[same]] += 1
-        if quiet:
-            return
-        progress.clear()
-        screen.out(text.second(id_, same, screen.paint_for(sys.stdout)))
-        show()
+        over(id_, text.SECOND[same], text.second(id_, same, paint))
 
     return Told(teller(progress), planned, begun, ended, rechecking, rechecked)

@@ -17,8 +17,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pika
@@ -26,6 +26,7 @@ import pika.exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from roadmap_labs.harness import waiting
+from roadmap_labs.harness.crowd import held
 from roadmap_labs.harness.service import Service
 from roadmap_labs.harness.verdicts import LabFault, quote
 
@@ -181,20 +182,12 @@ class Amqp:
         """In a thread that is given up when it takes too long: pika waits for ever for some answers (basic.get)."""
         if self._line is None:
             self._line = self._open()
-        line, ended = self._line, Future[T]()
-
-        def run() -> None:
-            try:
-                ended.set_result(self._do(line, act))
-            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
-                ended.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        try:
-            return ended.result(2 * SECONDS)
-        except TimeoutError:
+        (answer,) = held([partial(self._do, self._line, act)]).results(2 * SECONDS)
+        if isinstance(answer, TimeoutError):
             self._line = self._channel = None  # they are that thread's
-            raise TimeoutError(f"no answer within {2 * SECONDS:g} s") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _do(self, line: Any, act: Callable[[Any], T]) -> T:
         channel = self._channel
