@@ -38,10 +38,11 @@ MUST = 1.7
 
 @dataclass(frozen=True)
 class Batch:
-    """How a batch went: seconds from the first claim to the end, verdicts, submissions by worker."""
+    """How a batch went: seconds from the first claim to the end, its verdicts, how many each worker judged."""
 
     seconds: float
     verdicts: Counter[str]
+    shares: tuple[int, ...]
 
 
 def main() -> int:
@@ -52,20 +53,27 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0)
     wish = parser.parse_args()
-    os.environ["ROADMAP_LABS_PATH"] = str(TOYS)
-    with tempfile.TemporaryDirectory() as scratch, rabbit() as broker, second_engine() as host:
-        host.load(images())
-        hand_in(Path(scratch) / "in", wish.submissions, wish.seconds)
-        one = grade(Path(scratch), "one", broker, wish.slots, (None,), host.gateway)
-        two = grade(Path(scratch), "two", broker, wish.slots, (None, host), host.gateway)
+    with rabbit() as broker:
+        one, two = measured(broker, wish.submissions, wish.slots, wish.seconds)
     ratio = one.seconds / two.seconds
     print(f"{wish.submissions} submissions that wait {wish.seconds:g} s, {wish.slots} slots a worker")
-    print(f"  one worker, one engine     {one.seconds:7.1f} s  {dict(one.verdicts)}")
-    print(f"  two workers, two engines   {two.seconds:7.1f} s  {dict(two.verdicts)}")
+    print(f"  one worker, one engine     {one.seconds:7.1f} s  {dict(one.verdicts)}, shares {one.shares}")
+    print(f"  two workers, two engines   {two.seconds:7.1f} s  {dict(two.verdicts)}, shares {two.shares}")
     print(
         f"  ratio                      {ratio:7.2f}    at least {MUST}: {'reached' if ratio >= MUST else 'MISSED'}"
     )
     return 0 if ratio >= MUST and one.verdicts == two.verdicts == Counter({"pass": wish.submissions}) else 1
+
+
+def measured(broker: Rabbit, submissions: int, slots: int, seconds: float) -> tuple[Batch, Batch]:
+    """The batch by one worker, and by two on two engines."""
+    os.environ["ROADMAP_LABS_PATH"] = str(TOYS)
+    with tempfile.TemporaryDirectory() as scratch, second_engine() as host:
+        host.load(images())
+        hand_in(Path(scratch) / "in", submissions, seconds)
+        one = grade(Path(scratch), "one", broker, slots, (None,), host.gateway)
+        two = grade(Path(scratch), "two", broker, slots, (None, host), host.gateway)
+    return one, two
 
 
 def images() -> list[str]:
@@ -106,15 +114,18 @@ def grade(
     while not token.exists():
         assert coordinating.poll() is None
         time.sleep(0.05)  # between two looks
-    workers = []
+    workers: list[subprocess.Popen[bytes]] = []
+    said = [scratch / f"{out}-{number}.said" for number in range(len(hosts))]
     began = time.monotonic()
-    for host in hosts:
+    for host, file in zip(hosts, said, strict=True):
         asked = [*TOOL, "worker", "--coordinator", f"http://{gateway}:{port}", "--token-file", str(token),
                  "--slots", str(slots)]  # fmt: skip
         words = asked if host is None else host.command(asked)
-        workers.append(
-            subprocess.Popen(words, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
-        )
+        with file.open("wb") as lines:
+            worker = subprocess.Popen(
+                words, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, stdout=lines
+            )
+        workers.append(worker)
     try:
         assert coordinating.wait(1800) == 0
         took = time.monotonic() - began
@@ -123,7 +134,8 @@ def grade(
             os.killpg(worker.pid, signal.SIGTERM)
             worker.wait(60)
     results = [json.loads(file.read_text()) for file in (scratch / out / "results").iterdir()]
-    return Batch(took, Counter(result["verdict"] for result in results))
+    shares = tuple(file.read_text().count(": pass, ") for file in said)
+    return Batch(took, Counter(result["verdict"] for result in results), shares)
 
 
 if __name__ == "__main__":

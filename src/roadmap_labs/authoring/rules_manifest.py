@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from roadmap_labs.authoring.draft import Draft
 from roadmap_labs.authoring.flaws import Flaw
 from roadmap_labs.content.rendering import render_text
 from roadmap_labs.errors import InvalidManifest
-from roadmap_labs.stack.plan import plan_services, role_facts
+from roadmap_labs.stack.plan import plan_services, role_facts, show_line
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_TITLE = 80  # what a terminal shows beside a verdict; the report shortens it there
@@ -118,7 +119,7 @@ def services(draft: Draft) -> Iterator[Flaw]:
 
 
 def variables(draft: Draft) -> Iterator[Flaw]:
-    """Every variable of a role can be filled in."""
+    """Every variable of a role, and every line for the terminal, can be filled in."""
     if draft.lab is None or set(draft.services) != set(draft.lab.manifest.services):
         return
     try:
@@ -126,14 +127,24 @@ def variables(draft: Draft) -> Iterator[Flaw]:
         facts = role_facts(plans, dict.fromkeys(draft.lab.manifest.secrets, ""))
     except (InvalidManifest, ValueError):
         return  # told by the rule about services
-    for role, body in draft.lab.manifest.roles.items():
+    for plan in plans:
+        line = partial(plan.talk, "localhost", plan.manifest.port, plan.manifest.ports)
+        yield from _not_filled(draft, ("services", plan.name, "show"), line)
+    for name, role in draft.lab.manifest.roles.items():
+        line = partial(show_line, role, "localhost", role.port, role.ports)
+        yield from _not_filled(draft, ("roles", name, "show"), line)
         for part in ("environment", "check_environment"):
-            for key, template in getattr(body, part).items():
-                try:
-                    render_text(template, facts, key)
-                except InvalidManifest as problem:
-                    yield Flaw(draft.manifest_file, draft.line("roles", role, part, key), "render",
-                               problem.message, problem.cure)  # fmt: skip
+            for key, template in getattr(role, part).items():
+                yield from _not_filled(
+                    draft, ("roles", name, part, key), partial(render_text, template, facts, key)
+                )
+
+
+def _not_filled(draft: Draft, place: tuple[str, ...], fill: Callable[[], str]) -> Iterator[Flaw]:
+    try:
+        fill()
+    except InvalidManifest as problem:
+        yield Flaw(draft.manifest_file, draft.line(*place), "render", problem.message, problem.cure)
 
 
 def roles(draft: Draft) -> Iterator[Flaw]:

@@ -37,6 +37,9 @@ class ServiceUse(_Shape):
     recipe: Slug
     seed: str | None = None
     settings: dict[str, str] = {}
+    show: str = Field(
+        default="", description="The line for the terminal where the recipe's own would say the wrong thing."
+    )
 
 
 class Role(_Shape):

@@ -82,6 +82,7 @@ class ServicePlan:
     sealed: bool
     password: str = field(repr=False)
     checker_password: str = field(repr=False)
+    show: str = ""  # the lab's own line for a terminal, where it has one
 
     def facts(self, host: str, port: int, ports: Mapping[str, int] | None = None) -> dict[str, object]:
         """What its templates may name; `ports` are the further ones as they are reached from that host."""
@@ -109,7 +110,7 @@ class ServicePlan:
         """A line for a terminal on the host that talks to the service."""
         facts = self.facts(host, port, ports)
         facts["url"] = self.url(host, port)
-        return render_text(self.manifest.talk, facts, f"service {self.name}: talk")
+        return render_text(self.show or self.manifest.talk, facts, f"service {self.name}: talk")
 
     def shell(self) -> tuple[str, ...]:
         """The command that `roadmap-labs shell` runs inside the container."""
@@ -131,7 +132,7 @@ def plan_services(lab: Lab, images: Mapping[str, str], *, sealed: bool) -> tuple
         user = settings.get("user", "")
         password = secrets.token_hex(12) if sealed else user
         checker = secrets.token_hex(12) if sealed else ""
-        plans.append(ServicePlan(name, manifest, images[name], settings, sealed, password, checker))
+        plans.append(ServicePlan(name, manifest, images[name], settings, sealed, password, checker, use.show))
     return tuple(plans)
 
 

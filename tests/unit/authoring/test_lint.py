@@ -28,6 +28,8 @@ CHANGES = [
     ("lab.yaml", "{recipe: redis}", "{recipe: redis, settings: {size: big}}", "service-setting", "size"),
     ("lab.yaml", "{recipe: redis}", "{recipe: redis, seed: services/redis}", "service-seed", "services/redis"),
     ("lab.yaml", "redis.url", "reddis.url", "render", "reddis"),
+    ("lab.yaml", "{recipe: redis}", "{recipe: redis, show: 'ask {{ where }}'}", "render", "where"),
+    ("lab.yaml", "  app:\n", "  app:\n    show: ask {{ whom }}\n", "render", "whom"),
     ("lab.yaml", "[t1_answers]", "[t1_answer]", "starter-passes", "t1_answer"),
     ("lab.yaml", "A counter.", LINE, "hint-gives-away", "state"),
     ("README.md", "T1: count", "Count", "readme", "T1"),
