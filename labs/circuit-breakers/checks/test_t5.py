@@ -175,9 +175,8 @@ def test_t5_jitter(flow: Fareflow) -> None:
     flow.fares.route(f"{flow.path('jitter')}*", status=500, times_each=1)
 
     def seconds(number: int) -> float:
-        time.sleep(
-            number * 0.02
-        )  # all at one moment would wait for each other on a busy machine, and not for the jitter
+        # All at one moment would wait for each other on a busy machine, and not for the jitter.
+        time.sleep(number * 0.02)
         return flow.ask(quotes, routes[number], within=50).reply.seconds
 
     took = together([lambda number=number: seconds(number) for number in range(CROWD)])

@@ -126,7 +126,7 @@ def test_t4_one_fill(door: Door) -> None:
         most = max(most, door.count(path))
         for app in door.apps.values():
             app.push(".")  # a page that is being made; silence would be a reason to ask somebody else
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks: that nobody else comes can only be watched
     for app in door.apps.values():
         app.end_streams()
     if most > 1:

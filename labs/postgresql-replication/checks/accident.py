@@ -32,7 +32,8 @@ class Story:
     confirmed: list[Placed] = field(default_factory=list)  # orders answered with 201, all of them
     unconfirmed: int = 0  # orders answered with 503 while pg-b was cut off
     lost: tuple[str, ...] = ()  # client_refs that only pg-a has, written by the checks
-    outage_reads: list[str] = field(default_factory=list)  # what went wrong with reads before the promotion
+    outage_reads: int = 0  # old orders that were asked for before the promotion
+    outage_silence: list[str] = field(default_factory=list)  # what went wrong with some of them
     outage_posts: list[Any] = field(default_factory=list)
     timelines: tuple[int, int] = (0, 0)  # before and after the promotion
     missing: list[str] = field(default_factory=list)  # confirmed orders that pg-b does not have
@@ -123,14 +124,17 @@ def _sell(cluster: Cluster, shop: Shop, seen: Story, count: int) -> None:
 
 def _outage(cluster: Cluster, shop: Shop, seen: Story) -> None:
     """pg-a is dead, pg-b is there and nobody has promoted it."""
-    old = seen.confirmed[:10]
 
-    def served() -> bool:
-        return not any(_read(role, one) for role in shop.both for one in old[:2])
+    def served(count: int = 2) -> bool:
+        reads = [partial(_read, role, one) for role in shop.both for one in seen.confirmed[:count]]
+        seen.outage_reads = len(reads)
+        seen.outage_silence = [problem for problem in together(reads) if problem]
+        return not seen.outage_silence
 
-    reached(served, 12, every=0.2)  # until the service has noticed who is gone and who is back
-    reads = [partial(_read, role, one) for role in shop.both for one in old]
-    seen.outage_reads = [problem for problem in together(reads, 10) if problem]
+    # A few, until the service has noticed who is gone and who is back; where it never does, nobody need ask for more,
+    # because a refusal may take its time, and the story has to be told within that of one check.
+    if reached(served, 12, every=0.2)[0]:
+        served(10)
     calls = [partial(answered, role, cluster.body()) for role in shop.turns(3)]
     seen.outage_posts = gathered(calls)
     for reply in seen.outage_posts:

@@ -203,6 +203,13 @@ SERVICE_HOG = Hostile(42, "a-script-without-end", "error", "L-SVC", ("redis",), 
                       outcomes={FIRST: "pass", STRANGER: "pass"})  # fmt: skip
 DNS_FLOOD = Hostile(79, "floods-the-resolver", main=_DNS_FLOOD, outcomes=_ALL_PASS)
 
+
+def late(number: int) -> Hostile:
+    """An answer a moment after its time, as one of many that must all be judged alike."""
+    return Hostile(40, f"late-by-a-moment-{number}", "error", "L-TIME", ("5 s",), _LATE,
+                   outcomes={FIRST: "error", STRANGER: "error", KEPT: "blocked"})  # fmt: skip
+
+
 ROWS = (
     FORK_BOMB,
     Hostile(32, "forks-and-fails", "error", "L-PIDS", ("192 processes",), _FORKS_AND_FAILS),
@@ -224,8 +231,7 @@ ROWS = (
             "import ctypes, resource\n"
             "try:\n    resource.setrlimit(resource.RLIMIT_CORE, (-1, -1))\nexcept (OSError, ValueError):\n    pass\n"
             "ctypes.string_at(0)\n"),
-    *(Hostile(40, f"late-by-a-moment-{number}", "error", "L-TIME", ("5 s",), _LATE,
-              outcomes={FIRST: "error", STRANGER: "error", KEPT: "blocked"}) for number in range(2)),
+    *map(late, range(2)),
     Hostile(41, "eats-the-time-of-a-check", "error", "L-TIME", ("12 s",), _SLOW,
             outcomes={FIRST: "error", STRANGER: "pass", KEPT: "blocked"}),
     SERVICE_HOG,
