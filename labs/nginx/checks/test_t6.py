@@ -81,9 +81,8 @@ def test_t6_reload_loses_nothing(door: Door) -> None:
                      expected="exit code 0", observed=f"{ended.exit_code}: {quote(ended.output, 300)}",
                      look=SEE_ERRORS, hint=1)  # fmt: skip
             traffic.until(returned + AFTER)
-            time.sleep(
-                max(back + HOLD_SECONDS - time.monotonic(), 0)
-            )  # that nothing is cut off can only be watched
+            # That nothing is cut off can only be watched.
+            time.sleep(max(back + HOLD_SECONDS - time.monotonic(), 0))
             what = f"While requests went on, {GONE} was taken out of {POOL}, and ops/reload.sh was run."
             _not_lost(traffic, what)
             _ends_whole(door, stream, target, what)
