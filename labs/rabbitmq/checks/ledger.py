@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from billing import Billing, Order, soon
-from posting import DEADLINE
+from posting import CONFIRM_MS, DEADLINE
 
 from roadmap_labs.harness import LearnerBroke, Role, waiting
 
@@ -21,9 +24,11 @@ class Ledger:
         self._over = threading.Event()
         self._crew: threading.Thread | None = None
         self._orders = iter(billing.orders(2_000))
+        self._turn = threading.Lock()  # held while a POST is under way
+        self._began = 0.0  # when it was sent; 0 while none is
+        self._took: list[float] = []  # seconds, of those that were accepted
         self.posted = 0
         self.accepted: list[Order] = []
-        self.under_way = threading.Event()  # a POST has been sent and is not answered
 
     def begin(self) -> None:
         self._crew = threading.Thread(target=self._post_on, daemon=True)
@@ -32,17 +37,39 @@ class Ledger:
     def _post_on(self) -> None:
         while not self._over.is_set():
             order = next(self._orders)
-            try:
-                self.under_way.set()
-                reply = self._billing.post(self._api, order, DEADLINE)
-            except LearnerBroke:
-                reply = None
-            finally:
-                self.under_way.clear()
+            with self._turn:
+                self._began = time.monotonic()
+                try:
+                    reply = self._billing.post(self._api, order, DEADLINE)
+                except LearnerBroke:
+                    reply = None
                 self.posted += 1
-            if reply is not None and reply.status == 202:
-                self.accepted.append(order)
+                if reply is not None and reply.status == 202:
+                    self._took.append(time.monotonic() - self._began)
+                    self.accepted.append(order)
+                self._began = 0.0
             self._over.wait(GAP)
+
+    def accepts(self) -> bool:
+        """Whether one more is accepted soon."""
+        before = len(self.accepted)
+        return soon(lambda: len(self.accepted) > before, 10)
+
+    @contextmanager
+    def between(self) -> Iterator[None]:
+        """No POST is under way inside the block, unless one takes very long; the next one begins after it."""
+        taken = self._turn.acquire(timeout=5)
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
+
+    def hangs(self) -> bool:
+        """Whether a POST has been under way for much longer than one takes while all is well."""
+        usual = statistics.median(self._took) if self._took else 0.0
+        patience = min(max(0.2, 3 * usual), CONFIRM_MS / 1000 / 2)
+        return 0 < self._began < time.monotonic() - patience
 
     def enough(self) -> None:
         """Returns when there are enough posts and enough of them were accepted, or when it makes no sense to wait."""
@@ -56,7 +83,11 @@ class Ledger:
 
 
 def disturb(billing: Billing, ledger: Ledger) -> None:
-    """Three times frozen for a second, once killed, in random order; killed while a POST waits."""
+    """Three times frozen for a second, once killed, in random order.
+
+    It is killed with an order in its ear: frozen between two POSTs of a service that is well, so that the next one is
+    sent to somebody who will never answer, and killed when that one hangs.
+    """
     lab = billing.lab
     steps = ["freeze", "freeze", "freeze", "kill"]
     billing.random.shuffle(steps)
@@ -66,8 +97,9 @@ def disturb(billing: Billing, ledger: Ledger) -> None:
             with lab.paused("rabbitmq"):
                 time.sleep(1.0)  # so long it is frozen, while orders are posted
             continue
-        lab.pause("rabbitmq")
-        soon(ledger.under_way.is_set, 2)
-        time.sleep(0.2)  # what was on its way when it froze has arrived by now; nothing is decided by this
+        ledger.accepts()
+        with ledger.between():
+            lab.pause("rabbitmq")
+        soon(ledger.hangs, 4)
         lab.kill("rabbitmq")
         lab.start("rabbitmq")
