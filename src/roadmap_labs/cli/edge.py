@@ -5,6 +5,7 @@ Ctrl-C once stops in order and removes what the command made; twice leaves at on
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import signal
@@ -22,6 +23,8 @@ ERROR_SCHEMA = "roadmap-labs.error/v1"
 
 # Set by the first Ctrl-C. Threads that are deep in a long build look at it whenever they have something to tell.
 interrupted = threading.Event()
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WAKE = signal.SIGURG  # means nothing to us but that the main thread is to look up
 
 
 def stop_if_interrupted() -> None:
@@ -33,20 +36,48 @@ def stop_if_interrupted() -> None:
 def _on_signal(number: int, frame: FrameType | None) -> None:
     del frame
     if interrupted.is_set():
-        screen.note(
-            "\nLeft at once. What was made is being removed in the background; the rest:  roadmap-labs clean"
-        )
-        os._exit(Interrupted.exit_code)
+        return  # the second one is _watch's
     interrupted.set()
     if number == signal.SIGINT:
         screen.note("\nStopping and removing what was made. Ctrl-C again leaves at once.")
     raise KeyboardInterrupt
 
 
+def _watch(signals: int, main: int) -> None:
+    """Wake the main thread up for the first signal, and leave at the second.
+
+    Python's handlers run in the main thread alone, but the kernel may hand a signal to any thread, and then the main
+    one goes on waiting for what it waits for. Of each signal that Python takes there is a byte in the pipe.
+    """
+    taken = 0
+    while True:
+        for number in os.read(signals, 64):
+            if signal.getsignal(number) is not _on_signal:
+                continue
+            taken += 1
+            if taken > 1:
+                screen.note(
+                    "\nLeft at once. What was made is being removed in the background; the rest:  roadmap-labs clean"
+                )
+                os._exit(Interrupted.exit_code)
+            signal.pthread_kill(main, _WAKE)
+
+
+def _listen() -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    signal.signal(_WAKE, lambda number, frame: None)
+    for number in _ENDING:
+        signal.signal(number, _on_signal)
+    # Not one of threading's: it holds no lock that a fork could copy, and nobody waits for it.
+    _thread.start_new_thread(_watch, (ours, threading.get_ident()))
+
+
 def run(command: Callable[[], int | None]) -> int:
     """Run a command and return its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _on_signal)
+    _listen()
     try:
         return command() or 0
     except Problem as problem:
