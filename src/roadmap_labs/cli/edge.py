@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from roadmap_labs import __version__
 from roadmap_labs.cli import screen
@@ -56,11 +57,17 @@ def _watch(signals: int, main: int) -> None:
                 continue
             taken += 1
             if taken > 1:
-                screen.note(
-                    "\nLeft at once. What was made is being removed in the background; the rest:  roadmap-labs clean"
-                )
-                os._exit(Interrupted.exit_code)
+                _leave()
             signal.pthread_kill(main, _WAKE)
+
+
+def _leave() -> NoReturn:
+    try:
+        screen.note(
+            "\nLeft at once. What was made is being removed in the background; the rest:  roadmap-labs clean"
+        )
+    finally:
+        os._exit(Interrupted.exit_code)  # also where nobody reads that any more
 
 
 def _listen() -> None:
