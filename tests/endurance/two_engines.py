@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0)
     wish = parser.parse_args()
+    os.environ["ROADMAP_LABS_PATH"] = str(TOYS)
     with rabbit() as broker:
         one, two = measured(broker, wish.submissions, wish.slots, wish.seconds)
     ratio = one.seconds / two.seconds
@@ -66,8 +67,7 @@ def main() -> int:
 
 
 def measured(broker: Rabbit, submissions: int, slots: int, seconds: float) -> tuple[Batch, Batch]:
-    """The batch by one worker, and by two on two engines."""
-    os.environ["ROADMAP_LABS_PATH"] = str(TOYS)
+    """The batch by one worker, and by two on two engines; the toys are on the shelf (ROADMAP_LABS_PATH)."""
     with tempfile.TemporaryDirectory() as scratch, second_engine() as host:
         host.load(images())
         hand_in(Path(scratch) / "in", submissions, seconds)

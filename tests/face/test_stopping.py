@@ -71,7 +71,7 @@ def test_ctrl_c_twice_leaves_at_once_and_the_watchdog_cleans(desk: Desk) -> None
     # Of two signals of a kind the kernel makes one, where the first was not yet taken. One of another kind always
     # arrives, and before the first has removed everything.
     send(process, signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=5)
     assert process.returncode == 130
     assert "Left at once" in err, err
     assert "Traceback" not in err
