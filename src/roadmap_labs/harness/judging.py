@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -32,13 +33,15 @@ class Judged:
         return found
 
 
+# The words of pytest_timeout, the one place where the limit that held for a check can be read.
+_TIME_UP = re.compile(r"Timeout \(>([0-9.]+)s\) from pytest-timeout")
 _MACHINERY = ("/_pytest/", "/pluggy/", "/pytest_timeout")  # frames that tell an author nothing
 
 SILENT = Judged("infra", "I-CHECKER", "The check ended without a verdict.")
 
 
 def judge(error: BaseException, phase: str, seconds: float) -> Judged:
-    """`phase` is setup, call or teardown."""
+    """`phase` is setup, call or teardown; `seconds` is how long the check has run."""
     if isinstance(error, Verdict):
         return Judged(
             error.outcome, error.code, error.message, error.expected, error.observed, error.look, error.hint,
@@ -46,8 +49,8 @@ def judge(error: BaseException, phase: str, seconds: float) -> Judged:
         )  # fmt: skip
     if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
         return Judged("infra", "I-CHECKER", f"The check skipped itself, which no check may: {quote(error)}")
-    if isinstance(error, pytest.fail.Exception) and "from pytest-timeout" in str(error):
-        return _too_long(error, seconds)
+    if isinstance(error, pytest.fail.Exception) and (up := _TIME_UP.match(str(error))):
+        return _too_long(error, float(up[1]), seconds)
     kind = type(error).__name__
     where = f" while it was set up or cleaned up ({phase})" if phase != "call" else ""
     said = "bare assertion (use fail(code, message, …))" if isinstance(error, AssertionError) else kind
@@ -56,17 +59,17 @@ def judge(error: BaseException, phase: str, seconds: float) -> Judged:
     )
 
 
-def _too_long(error: BaseException, seconds: float) -> Judged:
+def _too_long(error: BaseException, limit: float, seconds: float) -> Judged:
     asked = _unanswered(error)
     if asked:
-        message = f"roadmap-labs did not finish `{asked}` in the {seconds:.0f} s that this check may take."
+        message = f"roadmap-labs did not finish `{asked}` in the {limit:g} s that this check may take."
         return Judged("infra", "I-STATE", message, trace=trace(error))
     return Judged(
         "error",
         "L-TIME",
-        f"The check was ended after {seconds:.0f} s: your program kept it waiting.",
-        "an answer in time",
-        f"still waiting after {seconds:.0f} s",
+        f"The check was ended when its {limit:g} s were up: your program kept it waiting.",
+        f"an answer before the {limit:g} s are up",
+        f"still waiting after {seconds:.1f} s",
     )
 
 

@@ -19,6 +19,7 @@ import pytest
 
 import roadmap_labs.harness
 from roadmap_labs.harness.channel import Channel
+from roadmap_labs.harness.judging import judge
 from roadmap_labs.harness.verdicts import LabFault, LearnerBroke
 
 BYTECODE = tempfile.TemporaryDirectory(prefix="harness-")  # compiled once for all runs of this module
@@ -273,6 +274,15 @@ def test_only_what_was_selected_runs(checks: Callable[..., Path]) -> None:
     story = played(folder, replies(ids=["patient", "free", "sibling", "missing"], factor=10))
     assert story.verdicts == {"sibling": ("pass", ""), "free": ("pass", ""), "patient": ("pass", "")}
     assert "missing" in story.problems
+
+
+def test_time_that_is_up_is_told_as_the_limit_however_late_the_signal_came() -> None:
+    with pytest.raises(pytest.fail.Exception) as up:
+        pytest.fail("Timeout (>12.0s) from pytest-timeout.")
+    judged = judge(up.value, "call", 12.74)
+    assert (judged.code, judged.expected) == ("L-TIME", "an answer before the 12 s are up")
+    assert "when its 12 s were up" in judged.message
+    assert judged.observed == "still waiting after 12.7 s"
 
 
 def test_the_process_dies(checks: Callable[..., Path]) -> None:
