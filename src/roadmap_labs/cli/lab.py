@@ -78,7 +78,10 @@ def prove(
     ] = 1,
     load: Annotated[bool, typer.Option("--load", help="Keep every core busy meanwhile.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=0, help="Stacks side by side; 0: as many as this machine carries.")
+        int,
+        typer.Option(
+            "--jobs", min=0, help="Stacks side by side; 0: two for each core, as far as memory goes."
+        ),
     ] = 0,
     whole: Annotated[
         bool, typer.Option("--whole", help="Judge mutants beyond the check that catches them.")

@@ -44,7 +44,7 @@ def bench(lab: Lab, lab_digest: str, run: str, time_factor: float, tell: Tell) -
         states = {name: engine.image(ref) for name, ref in (gathered.services | gathered.roles).items()}
         images = {name: state.id for name, state in states.items() if state is not None}
         facts = engine.facts()
-        room = room_for(lab, cpus=facts.cpus * STACKS_PER_CORE, memory_bytes=facts.memory_bytes)
+        room = room_for(lab, at_most=facts.cpus * STACKS_PER_CORE, memory_bytes=facts.memory_bytes)
         return Bench(lab, lab_digest, run, time_factor, images, room, tell)
     finally:
         engine.close()

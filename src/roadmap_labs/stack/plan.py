@@ -143,9 +143,9 @@ def stack_memory(lab: Lab) -> int:
     return sum(server.manifest.memory for server in servers) + 256 * replicas + 256
 
 
-def room_for(lab: Lab, *, cpus: int, memory_bytes: int) -> int:
-    """How many stacks of a lab may stand side by side: checks wait much, but a stack's start does not."""
-    return max(1, min(cpus, memory_bytes // MIB // (2 * stack_memory(lab))))
+def room_for(lab: Lab, *, at_most: int, memory_bytes: int) -> int:
+    """How many stacks of a lab may stand side by side, `at_most` so many for the processors, the rest for memory."""
+    return max(1, min(at_most, memory_bytes // MIB // (2 * stack_memory(lab))))
 
 
 def draw_secrets(lab: Lab, *, sealed: bool) -> dict[str, str]:

@@ -126,7 +126,7 @@ def _lanes(lab: Lab) -> int:
     """How many tasks may be judged side by side here. Not asked of the engine: the first verdict would wait for it."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     # One more than cores: a lane waits about as long as it computes. A second one more gains nothing on two cores.
-    return room_for(lab, cpus=(os.cpu_count() or 1) + 1, memory_bytes=memory)
+    return room_for(lab, at_most=(os.cpu_count() or 1) + 1, memory_bytes=memory)
 
 
 def kept_stack(stack: Stack) -> Kept:
