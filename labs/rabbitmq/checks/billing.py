@@ -65,6 +65,9 @@ class Billing:
         self.sql = self._fresh_database()
         self.environment = {"DATABASE_URL": lab.address("postgres", database=self.database)}
         self.amqp_url = lab.address("rabbitmq", vhost=self.vhost)
+        direct, proxy = urlsplit(self.amqp_url), urlsplit(lab.address("amqp-fault"))
+        account = direct.netloc.rpartition("@")[0]
+        self.fault_url = direct._replace(netloc=f"{account}@{proxy.netloc}").geturl()
 
     def _clear_up(self, rooms: Rooms) -> None:
         """A stack has room for a few databases, not for one of each check."""
@@ -102,6 +105,10 @@ class Billing:
         """The api, connected to this check's virtual host."""
         return self.lab.run("api", environment=self._told(self.amqp_url, environment))
 
+    def api_through_fault(self, **environment: object) -> Role:
+        """The same, connected through `amqp-fault`."""
+        return self.lab.run("api", environment=self._told(self.fault_url, environment))
+
     def worker(self, **environment: object) -> Role:
         """One worker, connected through `amqp-fault`."""
         return self.workers(1, **environment)[0]
@@ -112,9 +119,7 @@ class Billing:
 
     def worker_environment(self, **environment: object) -> dict[str, str]:
         """The variables of a worker."""
-        direct, proxy = urlsplit(self.amqp_url), urlsplit(self.lab.address("amqp-fault"))
-        account = direct.netloc.rpartition("@")[0]
-        return self._told(direct._replace(netloc=f"{account}@{proxy.netloc}").geturl(), environment)
+        return self._told(self.fault_url, environment)
 
     def _told(self, amqp_url: str, more: dict[str, object]) -> dict[str, str]:
         changed = {name: str(value) for name, value in more.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing import EXCHANGE, KEY, QUEUE, SEE_API, SEE_QUEUES, Billing, soon
-from ledger import ACCEPTED, Ledger, disturb
+from ledger import ACCEPTED, PATIENT_MS, Ledger, disturb
 from posting import (
     CONFIRM_MS,
     DEADLINE,
@@ -182,7 +182,7 @@ def test_t1_nack_is_503(billing: Billing) -> None:
 @needs("t1_survives_broker_restart")
 def test_t1_ledger(billing: Billing) -> None:
     """Whatever happens to the broker: every order with a 202 is in the queue"""
-    api = billing.api(CONFIRM_TIMEOUT_MS=CONFIRM_MS)
+    api = billing.api_through_fault(CONFIRM_TIMEOUT_MS=PATIENT_MS)
     accepted(billing, api, billing.orders(1))
     billing.saved()
     ledger = Ledger(billing, api)

@@ -92,7 +92,7 @@ class Disturbances:
             self._stack.engine.stop(harm.container, grace_seconds=STOP_SECONDS)
 
     def kill(self, name: str) -> None:
-        """End it at once, as a crash does."""
+        """End it at once, as a crash does. One that is paused thaws, and its children live on for a moment."""
         self.signal(name, "SIGKILL")
 
     def signal(self, name: str, signal: str) -> None:
