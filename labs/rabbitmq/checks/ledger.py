@@ -87,8 +87,8 @@ def disturb(billing: Billing, ledger: Ledger) -> None:
     """Three times frozen for a second, once killed, in random order.
 
     It is killed with an order on the way: from a moment between two POSTs of a service that is well, what that sends is
-    lost, and the broker is killed when the next POST hangs. To freeze the broker instead would not do: killed, it thaws,
-    and until its first process has taken the others along it reads the order and may save it.
+    lost, and the broker is killed when the next POST hangs. To freeze the broker instead would not do: one that is killed
+    thaws, and until its first process has taken the others along it reads the order and may save it.
     """
     lab = billing.lab
     steps = ["freeze", "freeze", "freeze", "kill"]
