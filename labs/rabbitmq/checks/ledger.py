@@ -14,7 +14,8 @@ from posting import DEADLINE
 from roadmap_labs.harness import LearnerBroke, Role, waiting
 
 POSTS, GAP, ACCEPTED = 60, 0.1, 10
-PATIENT_MS = 10_000  # what hangs when the broker is killed must end by that, and not because its time was up before
+# What hangs when the broker is killed must end by that, and not because its time was up before.
+PATIENT_MS = 10_000
 
 
 class Ledger:
@@ -87,7 +88,7 @@ def disturb(billing: Billing, ledger: Ledger) -> None:
     """Three times frozen for a second, once killed, in random order.
 
     It is killed with an order on the way: from a moment between two POSTs of a service that is well, what that sends is
-    lost, and the broker is killed when the next POST hangs. To freeze the broker instead would not do: one that is killed
+    lost, and the broker is killed when the next POST hangs. To freeze the broker instead would not do: killed, it
     thaws, and until its first process has taken the others along it reads the order and may save it.
     """
     lab = billing.lab
