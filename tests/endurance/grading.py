@@ -36,7 +36,8 @@ _HOSTILE = {
     "exits": "import os\nos._exit(0)\n",
     "silent": "import time\ntime.sleep(600)\n",
     "hungry": "x = []\nwhile True:\n    x.append(bytearray(10_000_000))\n",
-    "forks": "import os\nwhile True:\n    os.fork()\n",
+    # Its children only wait: a tree of forks dies of its processes or of its memory, as the moment will have it.
+    "forks": "import os, signal\nwhile True:\n    if os.fork() == 0:\n        signal.pause()\n",
 }
 
 
