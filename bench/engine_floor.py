@@ -24,7 +24,7 @@ import stacks
 from roadmap_labs.content import shelf
 from roadmap_labs.content.submission import submission_of
 from roadmap_labs.engine.docker_engine import open_engine
-from roadmap_labs.engine.protocol import ContainerSpec, Engine
+from roadmap_labs.engine.protocol import ContainerSpec, Engine, NetworkSpec
 from roadmap_labs.engine.sweep import remove_all
 from roadmap_labs.engine.watchdog import guard
 from roadmap_labs.stack.assembly import gather
@@ -41,43 +41,47 @@ def main() -> None:
     run = secrets.token_hex(5)
     watchdog = guard(run)
     engine = open_engine()
-    spec, notes = sleeping_role(engine, wish.lab, run)
-    took = [one_round(engine, spec, notes, wish.containers) for _ in range(wish.rounds)]
-    remove_all(engine, {"io.roadmap-labs.run": run})
+    spec, networks = sleeping_role(engine, wish.lab, run)
+    try:
+        took = [one_round(engine, spec, networks, wish.containers) for _ in range(wish.rounds)]
+    finally:
+        remove_all(engine, {"io.roadmap-labs.run": run})
     busy, seconds = (statistics.median(part) for part in zip(*took, strict=True))
-    many = f"{wish.containers} empty containers and {len(notes.networks)} networks"
+    many = f"{wish.containers} empty containers and {len(networks)} networks"
     print(f"{many}, {_SIDE_BY_SIDE} side by side, median of {wish.rounds}:")
     print(f"  processors   {busy:6.2f} s")
     print(f"  time         {seconds:6.2f} s")
     watchdog.done()
 
 
-def sleeping_role(engine: Engine, slug: str, run: str) -> tuple[ContainerSpec, stacks.Notes]:
-    """How the container of a lab's first role is made, but asleep; and all that its stack asked of the engine."""
+def sleeping_role(engine: Engine, slug: str, run: str) -> tuple[ContainerSpec, dict[str, NetworkSpec]]:
+    """How the container of a lab's first role is made, but asleep; and its stack's networks, by what their ids were."""
     lab = shelf.load_lab(slug)
     gathered = gather(engine, lab, lab.manifest.scaffolds[0], submission_of(()), lambda phase, step: None)
     notes = stacks.Notes()
     _, stack = stacks.ours(engine, lab, gathered, run, notes)
     role = stack.containers[next(iter(stack.replicas))]
     stack.down()
-    return replace(notes.containers[role], command=("sleep", "600"), volumes=()), notes
+    return replace(notes.containers[role], command=("sleep", "600"), volumes=()), notes.networks
 
 
-def one_round(engine: Engine, spec: ContainerSpec, notes: stacks.Notes, count: int) -> tuple[float, float]:
+def one_round(
+    engine: Engine, spec: ContainerSpec, networks: dict[str, NetworkSpec], count: int
+) -> tuple[float, float]:
     """Seconds of processor and of time for so many containers, from the first call to the last."""
     began, busy = time.monotonic(), busy_seconds()
-    networks = {old: engine.create_network(made) for old, made in notes.networks.items()}
+    made = {old: engine.create_network(one) for old, one in networks.items()}
 
     def cycle(number: int) -> None:
         leg = spec.attachment
-        own = replace(leg, network=networks[leg.network], address=None) if leg else None
+        own = replace(leg, network=made[leg.network], address=None) if leg else None
         container = engine.create_container(replace(spec, name=f"{spec.name}-{number}", attachment=own))
         engine.start(container)
         engine.remove("container", container)
 
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         list(pool.map(cycle, range(count)))
-    for network in networks.values():
+    for network in made.values():
         engine.remove("network", network)
     return busy_seconds() - busy, time.monotonic() - began
 
